@@ -1,0 +1,67 @@
+/** What ingest asks of the guard. The guard itself lives in guard/. */
+import type { Field, Table, TagSet } from './series.ts';
+import type { TableGroup } from './point-batch.ts';
+import type { TableSource } from './table.ts';
+
+/** Why rows are refused for good, or held back for now; the value set is closed, so it can be a metric label. */
+export type RejectReason =
+  | 'type_conflict'
+  | 'auto_create_off'
+  | 'denied_name'
+  | 'not_allowed'
+  | 'impossible_name'
+  | 'reserved_column'
+  | 'table_budget'
+  | 'column_budget'
+  | 'database_budget'
+  | 'ddl_failed';
+
+export type DeferReason =
+  | 'ddl_pending'
+  | 'ddl_backoff'
+  | 'breaker'
+  | 'throttled'
+  | 'request_cap'
+  | 'queue_full'
+  | 'control_plane'
+  | 'database_down'
+  | 'overload';
+
+/** `rejected` is permanent (4xx), `deferred` temporary (parked or 503). */
+export type Verdict =
+  | { readonly kind: 'rejected'; readonly reason: RejectReason; readonly message: string }
+  | {
+      readonly kind: 'deferred';
+      readonly reason: DeferReason;
+      readonly message: string;
+      readonly retryAfterMs: number;
+    };
+
+/**
+ * The guard's answer for one table's rows. `refused` undefined and `parts` empty: all may be written. `refused`:
+ * none may. Else the rows that use a tag set or field in `parts` may not, the others may.
+ */
+export interface Admission {
+  readonly refused: Verdict | undefined;
+  readonly parts: ReadonlyMap<TagSet | Field, Verdict>;
+}
+
+/** One request's dealings with the guard. */
+export interface AdmitContext {
+  readonly source: TableSource;
+  readonly askedBy: string;
+  /** New tables this request has already asked for; the guard counts it up and stops at its cap. */
+  newTables: number;
+  readonly signal: AbortSignal;
+}
+
+/** The admission check; see design: guard. */
+export interface Guard {
+  /** True when every column of the group is known to be there. Synchronous, allocates nothing. */
+  isReady(group: TableGroup): boolean;
+  /** The whole check; takes at most the guard's wait time. Never rejects except when `context.signal` aborts. */
+  admit(group: TableGroup, context: AdmitContext): Promise<Admission>;
+  /** The database said that the table or a column is gone: forget what is known of it. */
+  invalidate(table: Pick<Table, 'database' | 'name'>): void;
+  close(): Promise<void>;
+}

@@ -1,0 +1,84 @@
+/** What a database must offer to stand behind the gateway. One folder in sink/ per implementation. */
+import type { ColumnSpec } from './column.ts';
+import type { PointBatch } from './point-batch.ts';
+import type { TableId, TableSchema, TableSource } from './table.ts';
+
+/**
+ * How a DDL statement ended. `invalid`: this table can't be made like this, ever. `denied`: permission or
+ * authentication, not the table's fault. `transient`: may work later. `ambiguous`: sent, no answer; it may have
+ * worked or still run, so read the schema before anything else.
+ */
+export type DdlResult =
+  | { readonly kind: 'done' }
+  | {
+      readonly kind: 'invalid' | 'denied' | 'transient' | 'ambiguous';
+      readonly code: string;
+      readonly message: string;
+    };
+
+/** A table to create. */
+export interface TableSpec {
+  readonly id: TableId;
+  readonly source: TableSource;
+  readonly columns: readonly ColumnSpec[];
+}
+
+/** The number of tables in one database. */
+export interface DatabaseInventory {
+  readonly database: string;
+  readonly tables: number;
+}
+
+/** Creates and describes; every statement is idempotent (IF NOT EXISTS). Unexpected failures reject. */
+export interface DdlExecutor {
+  /** Schemas of many tables in one round trip; undefined where the table does not exist. */
+  describe(ids: readonly TableId[], signal: AbortSignal): Promise<readonly (TableSchema | undefined)[]>;
+  /** Every database with its number of tables. */
+  inventory(signal: AbortSignal): Promise<readonly DatabaseInventory[]>;
+  createDatabase(database: string, signal: AbortSignal): Promise<DdlResult>;
+  createTable(spec: TableSpec, signal: AbortSignal): Promise<DdlResult>;
+  /** Adds the columns that are missing; a column that is there with another type is `invalid`. */
+  addColumns(id: TableId, columns: readonly ColumnSpec[], signal: AbortSignal): Promise<DdlResult>;
+}
+
+/** Why a write failed; nothing of it was stored, except perhaps when `ambiguous`. */
+export type WriteFailure =
+  | { readonly kind: 'missing'; readonly tables: readonly TableId[] }
+  | { readonly kind: 'transient' | 'denied' | 'ambiguous'; readonly code: string; readonly message: string };
+
+/** Rejection of `Writer.write`. */
+export class WriteError extends Error {
+  override readonly name = 'WriteError';
+  readonly failure: WriteFailure;
+
+  constructor(failure: WriteFailure, options?: ErrorOptions) {
+    super(failure.kind === 'missing' ? 'table or column missing' : failure.message, options);
+    this.failure = failure;
+  }
+}
+
+/** Writes rows; one call at a time (the flush queue sees to it). */
+export interface Writer {
+  /**
+   * Stores all rows that are not skipped, of all batches, in one transaction where the database has them, and
+   * resolves once they are durable. The same series and time again replaces the fields given.
+   * @throws WriteError
+   */
+  write(batches: readonly PointBatch[], signal: AbortSignal): Promise<void>;
+}
+
+/** What the database can hold; each answers the reason why not, or undefined. Synchronous, called by the guard. */
+export interface NameRules {
+  checkDatabase(name: string): string | undefined;
+  checkTable(id: TableId): string | undefined;
+  checkColumn(column: ColumnSpec): string | undefined;
+}
+
+/** An opened database. */
+export interface Sink {
+  readonly names: NameRules;
+  readonly ddl: DdlExecutor;
+  readonly writer: Writer;
+  /** Idempotent; waits for a write that is running. */
+  close(): Promise<void>;
+}
