@@ -1,0 +1,57 @@
+/** What the transports (HTTP routes, TCP lines) ask of the one ingest path. */
+import type { DeferReason, RejectReason } from './admission.ts';
+import type { PointBatch } from './point-batch.ts';
+import type { TableSource } from './table.ts';
+
+/** Who sends, and how patient the sender is. */
+export interface IngestContext {
+  readonly source: TableSource;
+  /** Protocol and peer address, for people. */
+  readonly askedBy: string;
+  /** True: the sender wants storage's own acknowledgement (OpenTSDB `sync`), so nothing is parked. */
+  readonly sync: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** A row that was refused for good. */
+export interface RowRefusal {
+  /** Byte offset of its line or JSON object in the body. */
+  readonly offset: number;
+  readonly reason: RejectReason;
+  readonly message: string;
+}
+
+/** Rows that were held back: nothing of them is kept, the sender should send the whole request again. */
+export interface Deferral {
+  readonly reason: DeferReason;
+  readonly message: string;
+  /** When it is worth trying again; already jittered. */
+  readonly retryAfterMs: number;
+}
+
+/** What became of a batch. `stored + rejected + deferred` is the number of its rows. */
+export interface IngestResult {
+  readonly stored: number;
+  readonly rejected: number;
+  /** In the order of the rows, the first `MAX_REFUSALS` of them. */
+  readonly refusals: readonly RowRefusal[];
+  readonly deferred: number;
+  /** The first deferral met; undefined when `deferred` is 0. */
+  readonly deferral: Deferral | undefined;
+}
+
+/** More refusals than this are counted, not listed. */
+export const MAX_REFUSALS = 1_000;
+
+/** The one path of all transports. */
+export interface Ingest {
+  /** An empty batch for `body`; hand it back by `release` when its request is answered. */
+  acquire(body: Uint8Array, database: string): PointBatch;
+  release(batch: PointBatch): void;
+  /**
+   * Admits and writes the rows of a parsed batch; resolves when each row's fate is known and the batch is no longer
+   * in use. Rows of healthy tables are stored whatever happens to the others.
+   * @throws {GatewayError} overload when too many bytes are in flight; closed when the gateway is stopping.
+   */
+  submit(batch: PointBatch, context: IngestContext): Promise<IngestResult>;
+}
