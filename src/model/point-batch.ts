@@ -7,6 +7,7 @@
  * Filled by the parsers in one pass (`addRow`, then `add…` per cell, then `endRow`, or `dropRow` on an error);
  * read by the guard (groups), marked by ingest (`skip`), read by the sinks. Not safe for use after `reset`.
  */
+import { high64, low64 } from './int64.ts';
 import type { Field, Series, Table, TagSet } from './series.ts';
 
 /** The rows of one table within a batch. */
@@ -66,17 +67,10 @@ export class PointBatch {
     this.sizeCells(cellCapacity);
   }
 
-  /** Empties the batch for a new request. Memory is kept, references are dropped. */
+  /** Empties the batch for a new request. Memory and the references in it are kept: both are bounded by the pool. */
   reset(body: Uint8Array, database: string): void {
     this.body = body;
     this.database = database;
-    this.series.length = 0;
-    this.cellField.length = 0;
-    for (let g = 0; g < this.groupCount; g++) {
-      const group = this.groups[g] as TableGroup;
-      group.tagSets.length = 0;
-      group.fields.length = 0;
-    }
     if (this.skipped > 0) this.skip.fill(0);
     this.rows = this.cells = this.skipped = this.groupCount = 0;
     this.stamp = {};
@@ -95,19 +89,26 @@ export class PointBatch {
     this.cells = this.firstCell[this.rows] as number;
   }
 
-  /** Sets the time of the row begun, from seconds (or any unit) times a factor plus a rest; see `time64`. */
-  setTime(high: number, low: number): void {
+  /** Sets the time of the row begun: not negative, below 2^63 nanoseconds. */
+  setTime(seconds: number, nanos: number): void {
     const at = this.rows * 2;
-    this.time[at + LOW] = low;
-    this.time[at + HIGH] = high;
+    this.time[at + LOW] = low64(seconds, nanos);
+    this.time[at + HIGH] = high64(seconds, nanos);
+  }
+
+  /** Sets the time of the row begun to any 64-bit number of nanoseconds. */
+  setNanos(nanos: bigint): void {
+    this.timeNs[this.rows] = nanos;
   }
 
   addFloat(field: Field, value: number): void {
-    this.cellFloat[this.newCell(field)] = value;
+    // First the cell: making room for it replaces the array.
+    const cell = this.newCell(field);
+    this.cellFloat[cell] = value;
   }
 
   addBool(field: Field, value: boolean): void {
-    this.cellFloat[this.newCell(field)] = value ? 1 : 0;
+    this.addFloat(field, value ? 1 : 0);
   }
 
   /** Adds an int64 or uint64 as two's complement halves. */
@@ -137,24 +138,25 @@ export class PointBatch {
   endRow(): void {
     const row = this.rows++;
     const series = this.pendingSeries as Series;
-    this.series.push(series);
+    this.series[row] = series;
     this.firstCell[this.rows] = this.cells;
     this.nextRow[row] = -1;
+    const { stamp } = this;
     const tagSet = series.tagSet;
     const table = tagSet.table;
-    const group =
-      table.stamp === this.stamp ? (this.groups[table.groupIndex] as TableGroup) : this.newGroup(table, row);
+    const known = table.stamp === stamp;
+    const group = known ? (this.groups[table.groupIndex] as TableGroup) : this.newGroup(tagSet, row);
     if (group.lastRow !== row) this.nextRow[group.lastRow] = row;
     group.lastRow = row;
     group.rows++;
-    if (tagSet.stamp !== this.stamp) {
-      tagSet.stamp = this.stamp;
+    if (tagSet.stamp !== stamp) {
+      tagSet.stamp = stamp;
       group.tagSets.push(tagSet);
     }
     for (let cell = this.firstCell[row] as number; cell < this.cells; cell++) {
       const field = this.cellField[cell] as Field;
-      if (field.stamp === this.stamp) continue;
-      field.stamp = this.stamp;
+      if (field.stamp === stamp) continue;
+      field.stamp = stamp;
       group.fields.push(field);
     }
   }
@@ -168,23 +170,17 @@ export class PointBatch {
   private newCell(field: Field): number {
     const cell = this.cells++;
     if (cell >= this.cellFloat.length) this.sizeCells(this.cellFloat.length * 2);
-    if (cell < this.cellField.length) this.cellField[cell] = field;
-    else this.cellField.push(field);
+    this.cellField[cell] = field;
     return cell;
   }
 
-  private newGroup(table: Table, row: number): TableGroup {
-    table.stamp = this.stamp;
+  /** New objects per table and request: to empty old arrays costs more than to make new ones of the right size. */
+  private newGroup(tagSet: TagSet, row: number): TableGroup {
+    const table = tagSet.table;
+    table.stamp = tagSet.stamp = this.stamp;
     table.groupIndex = this.groupCount;
-    const old = this.groups[this.groupCount++];
-    if (old !== undefined) {
-      old.table = table;
-      old.firstRow = old.lastRow = row;
-      old.rows = 0;
-      return old;
-    }
-    const group: TableGroup = { table, firstRow: row, lastRow: row, rows: 0, tagSets: [], fields: [] };
-    this.groups.push(group);
+    const group = { table, firstRow: row, lastRow: row, rows: 0, tagSets: [tagSet], fields: [] };
+    this.groups[this.groupCount++] = group;
     return group;
   }
 

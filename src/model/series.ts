@@ -47,6 +47,8 @@ export class Field {
   stamp: object | undefined = undefined;
   /** Owned by the guard: the registry entry that has this column with this type, or undefined. */
   admittedBy: object | undefined = undefined;
+  /** Owned by the sink: its own number for this column, or -1 when it has none yet. */
+  storageId = -1;
 
   constructor(table: Table, name: string, type: ValueType) {
     this.table = table;

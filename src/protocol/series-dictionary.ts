@@ -1,0 +1,124 @@
+/**
+ * The series dictionary: turns the bytes that name a series into the one `Series` object that stands for it,
+ * whatever its spelling (order of tags, escapes, protocol). Bounded by two generations: when the young one is full
+ * it becomes the old one and the old one is dropped; what is used moves to the young one. A forgotten series is
+ * simply made again, so beyond the bound everything still works, only slower.
+ */
+import { Series } from '../model/series.ts';
+import { hashBytes, viewOf } from './bytes.ts';
+import { SeriesGeneration, type Spelling } from './series-generation.ts';
+import { TableEntry } from './table-entry.ts';
+
+/** How a spelled series is written: the same bytes mean different things in different forms. */
+export const SpellingKind = { line: 0, opentsdb: 1, canonical: 2 } as const;
+
+/** Bounds of the dictionary, both generations together. */
+export interface SeriesDictionaryOptions {
+  /** Spelled series, at least 2. */
+  readonly maxSeries: number;
+  /** Estimated bytes of keys and objects, at least 2. */
+  readonly maxBytes: number;
+}
+
+const MAX_DATABASES = 4_096;
+
+/** See the module comment. */
+export class SeriesDictionary {
+  /** Start value of every hash, so that nobody outside can prepare collisions. */
+  readonly seed: number;
+  private readonly options: SeriesDictionaryOptions;
+  private young = new SeriesGeneration();
+  private old = new SeriesGeneration();
+  private readonly databases = new Map<string, number>();
+  private nextDatabase = 0;
+  private rotations = 0;
+
+  constructor(options: SeriesDictionaryOptions, seed: number) {
+    this.options = options;
+    this.seed = seed | 0;
+  }
+
+  /** Numbers for gauges: spelled series, estimated bytes, and how often a generation was dropped. */
+  stats(): { series: number; bytes: number; rotations: number } {
+    return {
+      series: this.young.size + this.old.size,
+      bytes: this.young.bytes + this.old.bytes,
+      rotations: this.rotations,
+    };
+  }
+
+  /** The number that stands for a database and kind in `Spelling.scope`. */
+  scope(database: string, kind: number): number {
+    let id = this.databases.get(database);
+    if (id === undefined) {
+      if (this.databases.size >= MAX_DATABASES) this.databases.clear();
+      id = this.nextDatabase++;
+      this.databases.set(database, id);
+    }
+    return (id * 4 + kind) | 0;
+  }
+
+  /** The series spelled so, or undefined when it is not remembered. */
+  find(view: DataView, spelling: Spelling): Series | undefined {
+    const series = this.young.find(view, spelling);
+    if (series !== undefined) return series;
+    return this.promote(view, spelling);
+  }
+
+  /** Remembers a spelling of a series. */
+  addSpelling(view: DataView, spelling: Spelling, series: Series): void {
+    if (this.young.find(view, spelling) === undefined) this.insert(view, spelling, series, 0);
+  }
+
+  /** The table of this name. */
+  table(database: string, name: string): TableEntry {
+    const key = `${database}\u0000${name}`;
+    let table = this.young.tables.get(key);
+    if (table !== undefined) return table;
+    table = this.old.tables.get(key) ?? new TableEntry(database, name);
+    this.young.tables.set(key, table);
+    this.young.bytes += key.length * 2 + 800;
+    return table;
+  }
+
+  /** The series with these tags, which come in any order, without duplicates or empty values. */
+  series(database: string, name: string, tags: readonly (readonly [key: string, value: string])[]): Series {
+    const sorted = [...tags].sort(([a], [b]) => (a < b ? -1 : 1));
+    const canonical = Buffer.from([name, ...sorted.flat()].join('\u0000'), 'utf8');
+    const view = viewOf(canonical);
+    const spelling: Spelling = {
+      scope: this.scope(database, SpellingKind.canonical),
+      hash: hashBytes(view, 0, canonical.length, this.seed),
+      start1: 0,
+      end1: canonical.length,
+      start2: 0,
+      end2: 0,
+    };
+    const known = this.find(view, spelling);
+    if (known !== undefined) return known;
+    const tagSet = this.table(database, name).tagSet(sorted.map(([key]) => key));
+    const series = new Series(
+      tagSet,
+      sorted.map(([, value]) => value),
+    );
+    this.insert(view, spelling, series, 1);
+    return series;
+  }
+
+  private promote(view: DataView, spelling: Spelling): Series | undefined {
+    if (this.old.size === 0) return undefined;
+    const series = this.old.find(view, spelling);
+    if (series !== undefined) this.insert(view, spelling, series, 1);
+    return series;
+  }
+
+  private insert(view: DataView, spelling: Spelling, series: Series, newObjects: number): void {
+    const { young, options } = this;
+    if ((young.size + 1) * 2 > options.maxSeries || young.bytes * 2 > options.maxBytes) {
+      this.old = young;
+      this.young = new SeriesGeneration();
+      this.rotations++;
+    }
+    this.young.add(view, spelling, series, newObjects);
+  }
+}
