@@ -1,0 +1,62 @@
+/** Rules between options. Each is checked only when the options it names are themselves well-formed. */
+import type { OptionPath } from './options.ts';
+
+/** The value of an option, or undefined when it was not well-formed. */
+export type Lookup = (path: OptionPath) => unknown;
+
+/** A broken rule: the option at fault, and what it must be instead. */
+export interface BrokenRule {
+  readonly path: OptionPath;
+  readonly must: string;
+}
+
+/** In each pair the first must not be greater than the second. */
+const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
+  ['listen.headersTimeoutMs', 'listen.requestTimeoutMs'],
+  ['limits.bodyBytes', 'limits.inflatedBytes'],
+  ['limits.inflatedBytes', 'limits.inflightBytes'],
+  ['limits.inflatedBytes', 'flush.maxPendingBytes'],
+  ['guard.createsPerSecPerTenant', 'guard.createsPerSec'],
+  ['ddl.maxOpenTasksPerTenant', 'ddl.maxOpenTasks'],
+  ['ddl.transientMinMs', 'ddl.transientMaxMs'],
+  ['ddl.permanentMinMs', 'ddl.permanentMaxMs'],
+];
+
+/** All broken rules. */
+export function checkRules(lookup: Lookup): readonly BrokenRule[] {
+  return [...brokenOrder(lookup), ...remoteListen(lookup), ...sameColumn(lookup)];
+}
+
+function brokenOrder(lookup: Lookup): BrokenRule[] {
+  return AT_MOST.flatMap(([small, large]) => {
+    const low = lookup(small);
+    const high = lookup(large);
+    if (low === undefined || high === undefined || (low as number) <= (high as number)) return [];
+    return [{ path: small, must: `be at most ${large}, which is ${high as number}` }];
+  });
+}
+
+/** Without authentication, only this machine may reach the port unless the operator says otherwise. */
+function remoteListen(lookup: Lookup): BrokenRule[] {
+  const host = lookup('listen.host') as string | undefined;
+  if (host === undefined || isLoopback(host) || lookup('listen.allowRemoteUnauthenticated') !== false)
+    return [];
+  const must =
+    'be a loopback address (127.0.0.1, ::1, localhost), because there is no authentication yet; set ' +
+    'listen.allowRemoteUnauthenticated to true if the network itself keeps strangers out';
+  return [{ path: 'listen.host', must }];
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** DuckDB folds case even in quoted names. */
+function sameColumn(lookup: Lookup): BrokenRule[] {
+  const value = lookup('opentsdb.valueColumn') as string | undefined;
+  const time = lookup('duckdb.timeColumn') as string | undefined;
+  if (value === undefined || time === undefined || value.toLowerCase() !== time.toLowerCase()) return [];
+  return [
+    { path: 'opentsdb.valueColumn', must: `differ from duckdb.timeColumn, which is ${JSON.stringify(time)}` },
+  ];
+}
