@@ -3,8 +3,14 @@
  * goes to the flush queue in one piece; refused and deferred rows are marked and reported. Rows of healthy tables
  * are stored whatever happens to the others.
  */
-import { GatewayError } from './errors.ts';
-import type { Admission, AdmitContext, DeferReason, Guard, Verdict } from './model/admission.ts';
+import type {
+  Admission,
+  AdmitContext,
+  DeferReason,
+  Guard,
+  RejectReason,
+  Verdict,
+} from './model/admission.ts';
 import { createBatchPool } from './model/batch-pool.ts';
 import type { Ingest, IngestContext, IngestResult, RowRefusal } from './model/ingest.ts';
 import { MAX_REFUSALS } from './model/ingest.ts';
@@ -17,63 +23,41 @@ const MAX_ATTEMPTS = 3;
 /** When to send again after the database failed; jittered. */
 const RETRY_MS = 2_000;
 
-/** Bounds of ingest. */
-export interface IngestOptions {
-  /** Bytes of bodies that are being handled; more are refused. At least 1. */
-  readonly maxInflightBytes: number;
-}
-
 /** What ingest needs. */
 export interface IngestDeps {
   readonly guard: Guard;
   readonly flush: { write(batch: PointBatch): Promise<void> };
-  readonly metrics: { ingestRefused(): void; deferred(reason: DeferReason, rows: number): void };
+  readonly metrics: IngestMetrics;
   readonly random?: () => number;
 }
 
-/** Ingest with its sizes for gauges. */
-export interface MeteredIngest extends Ingest {
-  stats(): { inflightBytes: number; inflightBatches: number };
+/** What ingest counts. */
+export interface IngestMetrics {
+  rowsRejected(reason: RejectReason, rows: number): void;
+  rowsDeferred(reason: DeferReason, rows: number): void;
 }
 
 type Verdicts = (Verdict | undefined)[];
 
-/** Makes the ingest path. */
-export function createIngest(options: IngestOptions, deps: IngestDeps): MeteredIngest {
-  return new IngestPath(options, deps);
+/** Makes the ingest path. How many bytes are in flight is bounded where they come in, by the transports. */
+export function createIngest(deps: IngestDeps): Ingest {
+  return new IngestPath(deps);
 }
 
-class IngestPath implements MeteredIngest {
-  private readonly options: IngestOptions;
+class IngestPath implements Ingest {
   private readonly deps: IngestDeps;
   private readonly pool = createBatchPool();
-  private inflightBytes = 0;
-  private inflightBatches = 0;
 
-  constructor(options: IngestOptions, deps: IngestDeps) {
-    this.options = options;
+  constructor(deps: IngestDeps) {
     this.deps = deps;
   }
 
   acquire(body: Uint8Array, database: string): PointBatch {
-    // A body larger than the bound may pass alone, or it could never pass.
-    if (this.inflightBytes > 0 && this.inflightBytes + body.length > this.options.maxInflightBytes) {
-      this.deps.metrics.ingestRefused();
-      throw new GatewayError('overload', 'too many bytes are in flight');
-    }
-    this.inflightBytes += body.length;
-    this.inflightBatches++;
     return this.pool.acquire(body, database);
   }
 
   release(batch: PointBatch): void {
-    this.inflightBytes -= batch.body.length;
-    this.inflightBatches--;
     this.pool.release(batch);
-  }
-
-  stats(): { inflightBytes: number; inflightBatches: number } {
-    return { inflightBytes: this.inflightBytes, inflightBatches: this.inflightBatches };
   }
 
   async submit(batch: PointBatch, context: IngestContext): Promise<IngestResult> {
@@ -83,9 +67,8 @@ class IngestPath implements MeteredIngest {
     if (batch.skipped === 0) {
       return { stored: batch.rows, rejected: 0, refusals: [], deferred: 0, deferral: undefined };
     }
-    const result = summarise(batch, verdicts);
-    if (result.deferral !== undefined) this.deps.metrics.deferred(result.deferral.reason, result.deferred);
-    return result;
+    this.count(verdicts);
+    return summarise(batch, verdicts);
   }
 
   /** Writes what may be written; tables that turn out to be gone are admitted again. */
@@ -118,6 +101,18 @@ class IngestPath implements MeteredIngest {
       pending.push(guard.admit(group, context).then((admission) => apply(batch, group, admission, verdicts)));
     }
     if (pending.length > 0) await Promise.all(pending);
+  }
+
+  private count(verdicts: Verdicts): void {
+    const { metrics } = this.deps;
+    const rejected = new Map<RejectReason, number>();
+    const deferred = new Map<DeferReason, number>();
+    for (const verdict of verdicts) {
+      if (verdict?.kind === 'rejected') rejected.set(verdict.reason, (rejected.get(verdict.reason) ?? 0) + 1);
+      else if (verdict !== undefined) deferred.set(verdict.reason, (deferred.get(verdict.reason) ?? 0) + 1);
+    }
+    for (const [reason, rows] of rejected) metrics.rowsRejected(reason, rows);
+    for (const [reason, rows] of deferred) metrics.rowsDeferred(reason, rows);
   }
 
   private deferRest(batch: PointBatch, verdicts: Verdicts, message: string): void {

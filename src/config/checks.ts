@@ -14,7 +14,6 @@ export interface BrokenRule {
 const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
   ['listen.headersTimeoutMs', 'listen.requestTimeoutMs'],
   ['limits.bodyBytes', 'limits.inflatedBytes'],
-  ['limits.inflatedBytes', 'limits.inflightBytes'],
   ['limits.inflatedBytes', 'flush.maxPendingBytes'],
   ['guard.createsPerSecPerTenant', 'guard.createsPerSec'],
   ['ddl.maxOpenTasksPerTenant', 'ddl.maxOpenTasks'],
@@ -24,7 +23,7 @@ const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
 
 /** All broken rules. */
 export function checkRules(lookup: Lookup): readonly BrokenRule[] {
-  return [...brokenOrder(lookup), ...remoteListen(lookup), ...sameColumn(lookup)];
+  return [...brokenOrder(lookup), ...largestBody(lookup), ...remoteListen(lookup), ...sameColumn(lookup)];
 }
 
 function brokenOrder(lookup: Lookup): BrokenRule[] {
@@ -34,6 +33,17 @@ function brokenOrder(lookup: Lookup): BrokenRule[] {
     if (low === undefined || high === undefined || (low as number) <= (high as number)) return [];
     return [{ path: small, must: `be at most ${large}, which is ${high as number}` }];
   });
+}
+
+/** A body is held as received and inflated at once: the largest one must fit, or it is told to come again for ever. */
+function largestBody(lookup: Lookup): BrokenRule[] {
+  const [body, inflated, inflight] = (['bodyBytes', 'inflatedBytes', 'inflightBytes'] as const).map(
+    (name) => lookup(`limits.${name}`) as number | undefined,
+  );
+  if (body === undefined || inflated === undefined || inflight === undefined) return [];
+  if (inflight >= body + inflated) return [];
+  const must = `be at least limits.bodyBytes and limits.inflatedBytes together, which is ${body + inflated}`;
+  return [{ path: 'limits.inflightBytes', must }];
 }
 
 /** Without authentication, only this machine may reach the port unless the operator says otherwise. */

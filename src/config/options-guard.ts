@@ -100,6 +100,14 @@ export const GUARD_OPTIONS = {
       ...patterns,
       doc: 'Tables whose whole name matches one of these patterns are never created. Goes before `policy.allow`.',
     }),
+    allowDatabases: list({
+      ...patterns,
+      doc: 'If not empty, only databases whose whole name matches one of these patterns are created.',
+    }),
+    denyDatabases: list({
+      ...patterns,
+      doc: 'Databases whose whole name matches one of these patterns get nothing created, and no new tables.',
+    }),
     maxDatabases: integer({
       ...budget,
       default: 64,
@@ -138,7 +146,7 @@ export const GUARD_OPTIONS = {
     ratePerSec: integer({
       default: 100,
       min: 1,
-      max: 10_000,
+      max: 100,
       doc: 'DDL statements started per second.',
     }),
     timeoutMs: milliseconds({

@@ -1,5 +1,6 @@
 /** What the guard asks of the DDL queue. The queue itself lives in ddl/. */
-import type { ColumnSpec } from './column.ts';
+import { createHash } from 'node:crypto';
+import { type ColumnSpec, columnKey } from './column.ts';
 import type { TableSource } from './table.ts';
 
 /** What a task makes: a database (`table` undefined) or a table with at least these columns. */
@@ -37,7 +38,7 @@ export type DdlOutcome =
 /** Why nothing was queued. All of them are temporary. */
 export type DdlRefusal = 'full' | 'tenant_full' | 'breaker' | 'not_live' | 'unavailable' | 'closed';
 
-/** The answer to `submit`. `outcome` never rejects; it is undefined when the queue closed before the task ended. */
+/** The answer to `submit`. `outcome` never rejects; undefined: the task ended unseen, or the queue closed. */
 export type DdlSubmission =
   | { readonly kind: 'submitted' | 'joined'; readonly outcome: Promise<DdlOutcome | undefined> }
   | { readonly kind: 'known'; readonly outcome: DdlOutcome }
@@ -88,10 +89,8 @@ export interface DdlQueue {
   close(signal?: AbortSignal): Promise<void>;
 }
 
-/** Stands for a set of wanted columns, whatever their order. */
+/** Stands for a set of wanted columns, whatever their order; at most 128 characters, so that it can be stored. */
 export function fingerprint(columns: readonly ColumnSpec[]): string {
-  return columns
-    .map((c) => `${c.kind}\u0000${c.type}\u0000${c.name}`)
-    .sort()
-    .join('\u0001');
+  const text = columns.map(columnKey).sort().join('\u0001');
+  return text.length <= 128 ? text : createHash('sha256').update(text, 'utf16le').digest('hex');
 }

@@ -51,7 +51,7 @@ export interface Ingest {
   /**
    * Admits and writes the rows of a parsed batch; resolves when each row's fate is known and the batch is no longer
    * in use. Rows of healthy tables are stored whatever happens to the others.
-   * @throws {GatewayError} overload when too many bytes are in flight; closed when the gateway is stopping.
+   * @throws {GatewayError} overload when too much waits to be written; closed when the gateway is stopping.
    */
   submit(batch: PointBatch, context: IngestContext): Promise<IngestResult>;
 }

@@ -6,7 +6,7 @@
 import { MAX_TIME, MIN_TIME, parseTimestamp } from './line-time.ts';
 import type { PointLimits } from './limits.ts';
 import { parseDecimal, parseInteger } from './number.ts';
-import type { Precision } from './parse-result.ts';
+import type { Precision } from '../model/parse-result.ts';
 
 /** A field's value; strings by their place in the body. */
 export type LineValue =

@@ -12,7 +12,7 @@ import { serverTime } from './line-time.ts';
 import { addValue } from './line-values.ts';
 import type { PointLimits } from './limits.ts';
 import { scanNanos, scanUnits, scratch } from './number.ts';
-import type { LineParser, ParsedPoints, Precision } from './parse-result.ts';
+import type { LineParser, ParsedPoints, Precision } from '../model/parse-result.ts';
 import { PointErrors } from './point-errors.ts';
 import { type SeriesDictionary, SpellingKind } from './series-dictionary.ts';
 import type { Spelling } from './series-generation.ts';

@@ -1,5 +1,5 @@
 /** Timestamps of line protocol: precision names, scaling to nanoseconds, range. */
-import type { Precision } from './parse-result.ts';
+import type { Precision } from '../model/parse-result.ts';
 
 /** Nanoseconds per unit. */
 export const NANOS_PER_UNIT: Record<Exclude<Precision, 'auto'>, bigint> = {

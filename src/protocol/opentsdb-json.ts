@@ -15,7 +15,7 @@ import {
   type RawPoint,
   readPoint,
 } from './opentsdb-point.ts';
-import type { MalformedBody, OpenTsdbParser, ParsedPoints } from './parse-result.ts';
+import type { MalformedBody, OpenTsdbParser, ParsedPoints } from '../model/parse-result.ts';
 import { PointErrors } from './point-errors.ts';
 import { type SeriesDictionary, SpellingKind } from './series-dictionary.ts';
 import type { Spelling } from './series-generation.ts';

@@ -1,5 +1,5 @@
 /** Collects the errors of one body: counts all, keeps the first `MAX_POINT_ERRORS`. */
-import { MAX_POINT_ERRORS, type PointError } from './parse-result.ts';
+import { MAX_POINT_ERRORS, type PointError } from '../model/parse-result.ts';
 
 /** See the module comment. */
 export class PointErrors {

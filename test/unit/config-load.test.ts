@@ -252,7 +252,10 @@ describe('rules between options', () => {
       /^listen.headersTimeoutMs "61s" .* must be at most listen.requestTimeoutMs, which is 60000$/,
     ],
     ['limits: { bodyBytes: 65MiB }', /at most limits.inflatedBytes, which is 67108864/],
-    ['limits: { inflightBytes: 1MiB }', /^limits.inflatedBytes .* must be at most limits.inflightBytes/],
+    [
+      'limits: { inflightBytes: 1MiB }',
+      /^limits.inflightBytes .* must be at least limits.bodyBytes and limits.inflatedBytes together/,
+    ],
     ['flush: { maxPendingBytes: 1MiB }', /must be at most flush.maxPendingBytes/],
     ['guard: { createsPerSec: 10 }', /^guard.createsPerSecPerTenant 20 \(default\)/],
     ['ddl: { maxOpenTasks: 10 }', /^ddl.maxOpenTasksPerTenant 64 \(default\)/],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Precision } from '../../src/protocol/parse-result.ts';
+import type { Precision } from '../../src/model/parse-result.ts';
 import { assertSame, lineParser, NOW_MS, type ParseSettings } from '../helpers/parse.ts';
 
 type Fields = Record<string, number | bigint | boolean | string>;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import type { Precision } from '../../src/protocol/parse-result.ts';
+import type { Precision } from '../../src/model/parse-result.ts';
 import { lineParser, openTsdbParser, type Parse } from '../helpers/parse.ts';
 
 const RUNS = 4_000;

@@ -1,5 +1,5 @@
 /** What the parsers answer. The points themselves are in the PointBatch that was passed in. */
-import type { PointBatch } from '../model/point-batch.ts';
+import type { PointBatch } from './point-batch.ts';
 
 /** A point that could not be taken; the others of its request are unharmed. */
 export interface PointError {

@@ -1,0 +1,94 @@
+/** Turns the configuration into the options that the parts define for themselves. No behaviour, no defaults. */
+import { availableParallelism, totalmem } from 'node:os';
+import type { Config } from './config.ts';
+import type { DdlQueueOptions } from './ddl/options.ts';
+import type { GuardOptions } from './guard/options.ts';
+import type { PointLimits } from './protocol/limits.ts';
+import type { OpenTsdbParserOptions } from './protocol/opentsdb-json.ts';
+import type { DuckDbOptions } from './sink/duckdb/open.ts';
+
+const MIB = 1024 ** 2;
+
+/** Limits of the parsers. */
+export function pointLimits({ limits }: Config): PointLimits {
+  return limits;
+}
+
+/** OpenTSDB's own rules, and the limits. */
+export function openTsdbOptions(config: Config): OpenTsdbParserOptions {
+  const { maxTags, requireTags, extraNameChars, valueColumn } = config.opentsdb;
+  return { maxTags, requireTags, extraNameChars, valueColumn, limits: pointLimits(config) };
+}
+
+/** The embedded database. */
+export function duckDbOptions({ duckdb, sql }: Config): DuckDbOptions {
+  return {
+    path: duckdb.path,
+    timeColumn: duckdb.timeColumn,
+    memoryLimitBytes: duckdb.memoryBytes === 0 ? Math.floor(totalmem() / 4) : duckdb.memoryBytes,
+    threads: duckdb.threads === 0 ? availableParallelism() : duckdb.threads,
+    checkpointBytes: 64 * MIB,
+    sql: { maxRunning: sql.maxConcurrent, maxWaiting: 2 * sql.maxConcurrent, maxAnswerBytes: 32 * MIB },
+  };
+}
+
+/** The DDL queue. */
+export function ddlOptions({ ddl }: Config): DdlQueueOptions {
+  return {
+    maxOpenTasks: ddl.maxOpenTasks,
+    maxOpenTasksPerTenant: ddl.maxOpenTasksPerTenant,
+    concurrency: ddl.concurrency,
+    ratePerSec: ddl.ratePerSec,
+    ddlTimeoutMs: ddl.timeoutMs,
+    maxAttempts: ddl.maxAttempts,
+    transientMinMs: ddl.transientMinMs,
+    transientMaxMs: ddl.transientMaxMs,
+    permanentMinMs: ddl.permanentMinMs,
+    permanentMaxMs: ddl.permanentMaxMs,
+    breakerTtlMs: ddl.breakerMs,
+    leaseTtlMs: ddl.leaseMs,
+  };
+}
+
+/** The guard. In the configuration a budget of 0 means no limit. */
+export function guardOptions({ guard, policy, ddl }: Config): GuardOptions {
+  const budget = (limit: number): number => (limit === 0 ? Number.MAX_SAFE_INTEGER : limit);
+  return {
+    policy: {
+      autoCreate: policy.autoCreate,
+      allowTables: policy.allow,
+      allowDatabases: policy.allowDatabases,
+      denyTables: policy.deny,
+      denyDatabases: policy.denyDatabases,
+      reservedColumns: [],
+    },
+    budget: {
+      maxDatabases: budget(policy.maxDatabases),
+      maxTablesPerDatabase: budget(policy.maxTablesPerDatabase),
+      maxColumnsPerTable: budget(policy.maxColumnsPerTable),
+      recountMs: 60_000,
+    },
+    throttle: {
+      perSec: guard.createsPerSec,
+      burst: guard.createBurst,
+      tenantPerSec: guard.createsPerSecPerTenant,
+      tenantBurst: guard.createBurst,
+      maxOpen: ddl.maxOpenTasks,
+      maxOpenPerTenant: ddl.maxOpenTasksPerTenant,
+    },
+    describer: { maxNames: 256, maxPending: 4_096, timeoutMs: 5_000, minDownMs: 500, maxDownMs: 10_000 },
+    registry: {
+      maxTables: guard.registryMaxTables,
+      maxBytes: guard.registryMaxBytes,
+      softTtlMs: guard.registryTtlMs,
+      trustMs: 5_000,
+    },
+    negative: { maxEntries: guard.negativeMaxEntries, maxBytes: guard.negativeMaxBytes },
+    decisions: { maxEntries: 20_000, maxBytes: 16 * MIB },
+    waitMs: guard.waitMs,
+    uniteMs: 10,
+    taskWaitMs: 30_000,
+    maxWaiting: 1_000,
+    maxNewTablesPerRequest: guard.maxNewTablesPerRequest,
+  };
+}

@@ -1,0 +1,285 @@
+/**
+ * Composition root: opens the parts in order, joins them, and closes them in reverse. May import everything; no part
+ * imports another. `buildApp` opens, `listen` serves, `close` stops gracefully.
+ */
+import { statSync } from 'node:fs';
+import type { FastifyInstance } from 'fastify';
+import { createHealthRoutes, type Health } from '../routes/health.ts';
+import { createInfluxRoutes } from '../routes/influx.ts';
+import { createMetricsRoutes } from '../routes/metrics.ts';
+import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
+import { createSqlRoutes } from '../routes/sql.ts';
+import { ddlOptions, duckDbOptions, guardOptions, openTsdbOptions, pointLimits } from './app-options.ts';
+import type { Config } from './config.ts';
+import { createMemoryStore } from './ddl/memory-store.ts';
+import { createDdlQueue } from './ddl/queue.ts';
+import { registerCoreGauges } from './gauges.ts';
+import { createGuard } from './guard/guard.ts';
+import { createPace } from './guard/pace.ts';
+import { type BodyReader, createBodyReader } from './http/body-reader.ts';
+import { createConnectionOrder } from './http/connection-order.ts';
+import { createErrorReplies } from './http/error-handler.ts';
+import { createIntake } from './http/intake.ts';
+import { createServer } from './http/server.ts';
+import { createIngest } from './ingest.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import type { BuildInfo } from './model/build-info.ts';
+import type { Clock } from './model/clock.ts';
+import type { DdlQueue } from './model/ddl-queue.ts';
+import type { Ingest } from './model/ingest.ts';
+import type { Logger } from './model/logger.ts';
+import type { Sink } from './model/sink.ts';
+import type { SqlReader } from './model/sql.ts';
+import { createLineParser } from './protocol/line-protocol.ts';
+import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
+import { SeriesDictionary } from './protocol/series-dictionary.ts';
+import { openDiscard } from './sink/discard/open.ts';
+import { openDuckDb } from './sink/duckdb/open.ts';
+import { createFlushQueue, type FlushQueue } from './sink/flush-queue.ts';
+import { createAbortController } from './util/abort.ts';
+import { systemRandom } from './util/backoff.ts';
+import { createSystemClock } from './util/clock.ts';
+import { type CloseStack, createCloseStack } from './util/close-stack.ts';
+import { createLogSampler, type LogSampler } from './util/log-sampler.ts';
+import { packageVersion } from './version.ts';
+
+/** Requests that one connection may have waiting: senders that never wait for answers send several at once. */
+const MAX_PIPELINED = 64;
+/** Tables of the discard sink. */
+const MAX_DISCARD_TABLES = 1_000_000;
+/** After the time for stopping is over, how long each part still has to let go. */
+const CLOSE_PART_MS = 5_000;
+
+/** A gateway that is ready to serve. */
+export interface App {
+  /** Begins to serve; answers the address in use, as a URL. */
+  listen(): Promise<string>;
+  /** Stops: no new requests, what is in flight is finished within the configured time, then the parts are closed. */
+  close(): Promise<{ readonly failed: readonly string[] }>;
+}
+
+interface Base {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly sampler: LogSampler;
+  readonly metrics: Metrics;
+  readonly stack: CloseStack;
+}
+
+interface Core {
+  readonly ingest: Ingest;
+  readonly flush: FlushQueue;
+  readonly queue: DdlQueue;
+  readonly sql: SqlReader | undefined;
+}
+
+/**
+ * Opens all parts; on failure closes those that were opened.
+ * @throws {GatewayError} config_invalid when the database can't be used as configured.
+ */
+export async function buildApp(config: Config, logger: Logger): Promise<App> {
+  const clock = createSystemClock();
+  const base: Base = {
+    config,
+    clock,
+    logger,
+    sampler: createLogSampler(config.log.sampleMs, clock),
+    metrics: createMetrics(packageVersion()),
+    stack: createCloseStack(logger),
+  };
+  try {
+    return createApp(base, await openCore(base));
+  } catch (error) {
+    await base.stack.close(CLOSE_PART_MS);
+    throw error;
+  }
+}
+
+/** Everything behind the transports: database, DDL queue, guard, flush queue, ingest. */
+async function openCore(base: Base): Promise<Core> {
+  const { config, clock, logger, sampler, metrics, stack } = base;
+  const { sink, sql } = await openSink(base);
+  stack.push('database', () => sink.close());
+  const store = createMemoryStore({ clock });
+  stack.push('store', () => store.close());
+  const queue = createDdlQueue(ddlOptions(config), {
+    store,
+    clock,
+    logger,
+    executor: sink.ddl,
+    metrics: metrics.ddl,
+  });
+  stack.push('ddl queue', () => queue.close());
+  const guard = createGuard(guardOptions(config), {
+    queue,
+    clock,
+    logger,
+    ddl: sink.ddl,
+    names: sink.names,
+    metrics: metrics.guard,
+    controlPlaneOk: () => true,
+    random: systemRandom,
+    pace: createPace(1_000 / config.guard.lookupsPerSec),
+  });
+  stack.push('guard', () => guard.close());
+  const flush = createFlushQueue(config.flush, {
+    clock,
+    logger,
+    sampler,
+    writer: sink.writer,
+    metrics: metrics.flush,
+  });
+  stack.push('flush queue', () => flush.close());
+  registerCoreGauges(metrics, { queue, guard, flush });
+  return { ingest: createIngest({ guard, flush, metrics: metrics.ingest }), flush, queue, sql };
+}
+
+async function openSink({
+  config,
+  logger,
+  metrics,
+}: Base): Promise<{ sink: Sink; sql: SqlReader | undefined }> {
+  if (config.sink.kind === 'discard') {
+    const sink = openDiscard({ maxTables: MAX_DISCARD_TABLES });
+    return { sink, sql: undefined };
+  }
+  const sink = await openDuckDb(duckDbOptions(config), { logger });
+  metrics.gauge('sluice_duckdb_tables', 'Tables in the database.', () => sink.stats().tables);
+  metrics.gauge('sluice_duckdb_series', 'Series in the database.', () => sink.stats().series);
+  metrics.gauge(
+    'sluice_duckdb_operations',
+    'Writes and DDL waiting or running.',
+    () => sink.stats().operations,
+  );
+  metrics.gauge('sluice_duckdb_queries', 'SQL queries running.', () => sink.stats().queries);
+  return { sink, sql: config.sql.enabled ? sink.sql : undefined };
+}
+
+/** The server and its routes, and how to stop. */
+function createApp(base: Base, core: Core): App {
+  const { config, clock, logger, sampler, metrics, stack } = base;
+  const closing = createAbortController();
+  const state = { ready: false };
+  const errors = createErrorReplies({ logger, sampler, random: systemRandom });
+  const { bodyBytes, inflatedBytes, inflightBytes } = config.limits;
+  const bodies = createBodyReader(
+    { maxBodyBytes: bodyBytes, maxInflatedBytes: inflatedBytes, maxTotalBytes: inflightBytes },
+    metrics.http,
+  );
+  metrics.gauge(
+    'sluice_inflight_body_bytes',
+    'Bytes of request bodies held.',
+    () => bodies.stats().bodyBytes,
+  );
+  const server = createServer(config.listen, { errors });
+  const signal = closing.signal;
+  registerWrites(server, base, { core, bodies, errors, closing: signal });
+  const health = (): Health => healthOf(core, state.ready);
+  void server.register(
+    createHealthRoutes({ health, ready: () => state.ready, version: packageVersion(), clock }),
+  );
+  void server.register(createMetricsRoutes(() => metrics.render()));
+  if (core.sql !== undefined) {
+    const options = { ...config.sql, database: config.opentsdb.database };
+    void server.register(
+      createSqlRoutes(options, { reader: core.sql, bodies, errors, clock, closing: signal }),
+    );
+  }
+  return {
+    async listen() {
+      const { host, port } = config.listen;
+      const url = await server.listen({ host, port });
+      state.ready = true;
+      return url;
+    },
+    async close() {
+      state.ready = false;
+      await stopServing(server, closing, config.shutdown.timeoutMs, logger);
+      return { failed: await stack.close(CLOSE_PART_MS) };
+    },
+  };
+}
+
+function registerWrites(
+  server: FastifyInstance,
+  { config, clock, metrics }: Base,
+  parts: {
+    core: Core;
+    bodies: BodyReader;
+    errors: ReturnType<typeof createErrorReplies>;
+    closing: AbortSignal;
+  },
+): void {
+  const { core, bodies, errors, closing } = parts;
+  const order = createConnectionOrder(MAX_PIPELINED);
+  const intake = createIntake({
+    ingest: core.ingest,
+    bodies,
+    order,
+    errors,
+    metrics: metrics.http,
+    clock,
+    closing,
+  });
+  const dictionary = new SeriesDictionary(config.dictionary, Math.floor(systemRandom() * 2 ** 32));
+  metrics.gauge('sluice_dictionary_series', 'Spelled series remembered.', () => dictionary.stats().series);
+  metrics.gauge(
+    'sluice_dictionary_bytes',
+    'Estimated bytes of the dictionary.',
+    () => dictionary.stats().bytes,
+  );
+  metrics.gauge(
+    'sluice_dictionary_rotations',
+    'Times the older half was dropped.',
+    () => dictionary.stats().rotations,
+  );
+  const opentsdb = createOpenTsdbParser(dictionary, openTsdbOptions(config));
+  const line = createLineParser(dictionary, { limits: pointLimits(config) });
+  const build = buildInfo();
+  void server.register(
+    createOpenTsdbRoutes({ database: config.opentsdb.database }, { intake, parser: opentsdb, errors, build }),
+  );
+  void server.register(createInfluxRoutes(config.influx, { intake, parser: line, errors, clock }));
+}
+
+/** Lets requests finish within the time, then ends what is left. */
+async function stopServing(
+  server: FastifyInstance,
+  closing: AbortController,
+  timeoutMs: number,
+  logger: Logger,
+): Promise<void> {
+  const timer = setTimeout(() => {
+    logger.warn({ timeoutMs }, 'requests did not finish in time');
+    closing.abort(new Error('the gateway is stopping'));
+    server.server.closeAllConnections();
+  }, timeoutMs);
+  try {
+    await server.close();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function healthOf({ queue, flush }: Core, ready: boolean): Health {
+  const writes = flush.stats().failing;
+  const checks = [
+    { name: 'database', ok: writes === undefined, message: writes ?? 'writes succeed' },
+    { name: 'ddl queue', ok: queue.stats().live, message: queue.stats().live ? 'in sync' : 'not in sync' },
+    { name: 'server', ok: ready, message: ready ? 'accepting' : 'starting or stopping' },
+  ];
+  const failed = checks.find(({ ok }) => !ok);
+  return {
+    ok: failed === undefined,
+    message: failed === undefined ? 'ready for queries and writes' : `${failed.name}: ${failed.message}`,
+    checks: checks.map(({ name, ok, message }) => ({ name, status: ok ? 'pass' : 'fail', message })),
+  };
+}
+
+/** The build is as old as its files; a commit is not known here. */
+function buildInfo(): BuildInfo {
+  const builtAtS = Math.floor(statSync(new URL(import.meta.url)).mtimeMs / 1_000);
+  const unknown = { shortRevision: '', fullRevision: '', user: '', host: '', repository: '', branch: '' };
+  return { ...unknown, version: packageVersion(), builtAtS };
+}

@@ -1,0 +1,74 @@
+/**
+ * How fast this gateway may ask for new tables: a token bucket and a number of open submits, over all and for each
+ * tenant. It refuses and never queues: a refused caller's rows are parked or sent again, a queue here would only
+ * hide the overload. Own lines and not Bottleneck, which can refuse neither at once nor exactly and whose time tests
+ * can't own. Buckets of tenants are bounded; one that was dropped starts full again, within the overall rate.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../model/clock.ts';
+import { shortKey } from './keys.ts';
+import type { ThrottleOptions } from './options.ts';
+
+const MAX_TENANTS = 10_000;
+
+/** `release` must be called once when the submit has ended; it gives back the place, not the token. */
+export type Grant =
+  | { readonly granted: true; readonly release: () => void }
+  | { readonly granted: false; readonly retryAfterMs: number };
+
+/** See the module comment. */
+export interface Throttle {
+  tryTake(tenant: string): Grant;
+}
+
+/** Tokens that grow back with time; holds at most `burst`, from which it starts. */
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+/** Makes a throttle with full buckets. */
+export function createThrottle(options: ThrottleOptions, clock: Clock): Throttle {
+  const overall: Bucket = { tokens: options.burst, atMs: clock.now() };
+  const tenants = new LRUCache<string, Bucket>({ max: MAX_TENANTS });
+  const openByTenant = new Map<string, number>();
+  let open = 0;
+
+  function release(tenant: string): void {
+    open--;
+    const left = (openByTenant.get(tenant) ?? 1) - 1;
+    if (left === 0) openByTenant.delete(tenant);
+    else openByTenant.set(tenant, left);
+  }
+
+  return {
+    tryTake(tenant) {
+      const nowMs = clock.now();
+      const openOfTenant = openByTenant.get(tenant) ?? 0;
+      if (open >= options.maxOpen) return { granted: false, retryAfterMs: 1_000 / options.perSec };
+      if (openOfTenant >= options.maxOpenPerTenant) {
+        return { granted: false, retryAfterMs: 1_000 / options.tenantPerSec };
+      }
+      const own = tenants.get(shortKey(tenant)) ?? { tokens: options.tenantBurst, atMs: nowMs };
+      refill(own, options.tenantPerSec, options.tenantBurst, nowMs);
+      refill(overall, options.perSec, options.burst, nowMs);
+      const retryAfterMs = Math.max(untilOne(own, options.tenantPerSec), untilOne(overall, options.perSec));
+      if (retryAfterMs > 0) return { granted: false, retryAfterMs };
+      own.tokens--;
+      overall.tokens--;
+      tenants.set(shortKey(tenant), own);
+      open++;
+      openByTenant.set(tenant, openOfTenant + 1);
+      return { granted: true, release: () => release(tenant) };
+    },
+  };
+}
+
+function refill(bucket: Bucket, perSec: number, burst: number, nowMs: number): void {
+  bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * perSec);
+  bucket.atMs = nowMs;
+}
+
+function untilOne(bucket: Bucket, perSec: number): number {
+  return bucket.tokens >= 1 ? 0 : ((1 - bucket.tokens) / perSec) * 1_000;
+}

@@ -1,0 +1,17 @@
+/** What the HTTP layer counts; src/metrics.ts implements it. All label values are from these closed sets. */
+
+/** The routes that take points. */
+export type WriteRoute = 'opentsdb_put' | 'influx_write' | 'influx_v2_write';
+
+/** What became of points: `malformed` were not understood, `rejected` not taken, `deferred` asked for again. */
+export type PointOutcome = 'stored' | 'malformed' | 'rejected' | 'deferred';
+
+/** Why a body was not taken. */
+export type BodyRefusal = 'too_large' | 'overload' | 'malformed' | 'encoding';
+
+/** Counters of the write routes. */
+export interface HttpMetrics {
+  answered(route: WriteRoute, status: number, durationMs: number): void;
+  points(route: WriteRoute, outcome: PointOutcome, count: number): void;
+  bodyRefused(reason: BodyRefusal): void;
+}

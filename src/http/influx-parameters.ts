@@ -1,0 +1,79 @@
+/**
+ * The query parameters of InfluxDB's write endpoints: which database, which unit of time. Pure functions; each
+ * answers its value or the error in the version's own words. Credentials among the parameters are not looked at.
+ */
+import type { Precision } from '../model/parse-result.ts';
+import { type InfluxVersion, influxError } from './influx-reply.ts';
+import { firstParameter, type HttpReply } from './reply.ts';
+
+/** What a write asks for. */
+export interface WriteParameters {
+  readonly database: string;
+  readonly precision: Precision;
+}
+
+/** A query string, parsed; repeated parameters are arrays. */
+export type Query = Readonly<Record<string, unknown>>;
+
+/** The names of both versions, on both: clients move from one to the other with their settings. */
+const PRECISIONS: ReadonlyMap<string, Precision> = new Map([
+  ['', 'ns'],
+  ['n', 'ns'],
+  ['ns', 'ns'],
+  ['u', 'us'],
+  ['us', 'us'],
+  ['µ', 'us'],
+  ['ms', 'ms'],
+  ['s', 's'],
+  ['m', 'm'],
+  ['h', 'h'],
+  ['auto', 'auto'],
+]);
+
+const CONSISTENCIES: ReadonlySet<string> = new Set(['', 'any', 'one', 'quorum', 'all']);
+
+/** Retention policies that mean the database itself. */
+const DEFAULT_POLICIES: ReadonlySet<string> = new Set(['', "''", 'autogen', 'default']);
+
+/** Reads the parameters in the order in which the version's own server checks them. */
+export function readWriteParameters(version: InfluxVersion, query: Query): WriteParameters | HttpReply {
+  const unit = firstParameter(query['precision']) ?? '';
+  const precision = PRECISIONS.get(unit);
+  if (precision === undefined) return influxError(version, 400, wrongPrecision(version, unit));
+  const database = version === 'v1' ? v1Database(query) : v2Database(query);
+  if (database === '') return missingDatabase(version);
+  // NUL separates names in keys all over the gateway
+  if (database.includes('\0')) return influxError(version, 400, 'invalid database name');
+  if (version === 'v1' && !CONSISTENCIES.has(firstParameter(query['consistency']) ?? '')) {
+    return influxError('v1', 400, 'invalid consistency level');
+  }
+  return { database, precision };
+}
+
+function wrongPrecision(version: InfluxVersion, unit: string): string {
+  return version === 'v1'
+    ? `invalid precision ${JSON.stringify(unit)} (use n, u, ms, s, m or h)`
+    : 'invalid precision; valid precision units are ns, us, ms, and s';
+}
+
+function missingDatabase(version: InfluxVersion): HttpReply {
+  return version === 'v1'
+    ? influxError('v1', 400, 'database is required')
+    : influxError('v2', 404, 'bucket not found');
+}
+
+function v1Database(query: Query): string {
+  const database = firstParameter(query['db']) ?? '';
+  return database === '' ? '' : withPolicy(database, firstParameter(query['rp']) ?? '');
+}
+
+/** A bucket may be InfluxDB 1's `database/policy`. */
+function v2Database(query: Query): string {
+  const bucket = firstParameter(query['bucket']) || (firstParameter(query['db']) ?? '');
+  const slash = bucket.indexOf('/');
+  return slash <= 0 ? bucket : withPolicy(bucket.slice(0, slash), bucket.slice(slash + 1));
+}
+
+function withPolicy(database: string, policy: string): string {
+  return DEFAULT_POLICIES.has(policy) ? database : `${database}/${policy}`;
+}

@@ -1,0 +1,154 @@
+/**
+ * The way of one write request: its body is read, its turn on the connection comes, a batch is lent for it, the
+ * protocol's own work parses, submits and makes the answer, and everything is handed back. An error becomes an
+ * answer here, so that every request is counted. The routes of all protocols use it.
+ *
+ * A client that goes away changes nothing: a body that was received whole is stored, for the sender may be one
+ * that never waits for answers. Nothing of a body that was cut off is stored.
+ */
+import type { FastifyRequest } from 'fastify';
+import { GatewayError } from '../errors.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Ingest, IngestResult } from '../model/ingest.ts';
+import type { PointBatch } from '../model/point-batch.ts';
+import type { TableSource } from '../model/table.ts';
+import type { ParsedPoints } from '../model/parse-result.ts';
+import type { BodyReader } from './body-reader.ts';
+import type { ConnectionOrder } from './connection-order.ts';
+import type { ErrorReplies, ProblemShape } from './error-handler.ts';
+import type { HttpMetrics, WriteRoute } from './http-metrics.ts';
+import { DeferredError } from './problem.ts';
+import type { HttpReply } from './reply.ts';
+
+/** How a protocol's requests are handled. */
+export interface IntakeRoute {
+  readonly route: WriteRoute;
+  readonly source: TableSource;
+  readonly shape: ProblemShape;
+  /** Turns a body in another charset into UTF-8; undefined: bodies are taken as they are. */
+  readonly toUtf8: ((body: Buffer, contentType: string | undefined) => Buffer) | undefined;
+}
+
+/** A request under way, as the protocol's work sees it. */
+export interface Exchange {
+  /** Its body is the request's. */
+  readonly batch: PointBatch;
+  /**
+   * Hands the good points to ingest and counts all of them; undefined when there was nothing to hand over.
+   * @throws {DeferredError} when rows were held back
+   */
+  submit(parsed: ParsedPoints, options?: SubmitOptions): Promise<IngestResult | undefined>;
+}
+
+/** What a sender may ask for. */
+export interface SubmitOptions {
+  /** Storage's own acknowledgement; see IngestContext. */
+  readonly sync?: boolean;
+  /** Ends the wait early. */
+  readonly signal?: AbortSignal;
+  /** One bad point keeps all from being handed over. */
+  readonly allOrNothing?: boolean;
+}
+
+/** Handles write requests. */
+export interface Intake {
+  /** Never rejects: what fails becomes an answer in the route's shape. */
+  handle(
+    route: IntakeRoute,
+    request: FastifyRequest,
+    database: string,
+    work: (exchange: Exchange) => Promise<HttpReply>,
+  ): Promise<HttpReply>;
+  /** Counts a request that is answered without a look at its body. */
+  refuse(route: IntakeRoute, reply: HttpReply): HttpReply;
+}
+
+/** The parts that an intake joins. */
+export interface IntakeDeps {
+  readonly ingest: Ingest;
+  readonly bodies: BodyReader;
+  readonly order: ConnectionOrder;
+  readonly errors: ErrorReplies;
+  readonly metrics: HttpMetrics;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Aborts when the gateway stops and the time to finish is over. */
+  readonly closing: AbortSignal;
+}
+
+/** Makes the intake that all write routes share. */
+export function createIntake(deps: IntakeDeps): Intake {
+  const { ingest, bodies, order, errors, metrics, clock } = deps;
+
+  async function withBatch(
+    body: Buffer,
+    database: string,
+    work: (batch: PointBatch) => Promise<HttpReply>,
+  ): Promise<HttpReply> {
+    const batch = ingest.acquire(body, database);
+    try {
+      return await work(batch);
+    } finally {
+      ingest.release(batch);
+    }
+  }
+
+  return {
+    async handle(route, request, database, work) {
+      const startMs = clock.now();
+      const { raw } = request;
+      let reply: HttpReply;
+      try {
+        reply = await order.run(raw.socket, (turn) =>
+          bodies.use(raw, async (received) => {
+            if (turn !== undefined) await turn;
+            const body = route.toUtf8?.(received, raw.headers['content-type']) ?? received;
+            const peer = raw.socket.remoteAddress ?? 'unknown';
+            return await withBatch(body, database, (batch) => work(createExchange(deps, route, batch, peer)));
+          }),
+        );
+      } catch (error) {
+        reply = errors.of(stopped(error, deps.closing), raw.headers['user-agent'], route.shape);
+      }
+      metrics.answered(route.route, reply.status, clock.now() - startMs);
+      return reply;
+    },
+    refuse(route, reply) {
+      metrics.answered(route.route, reply.status, 0);
+      return reply;
+    },
+  };
+}
+
+function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch, peer: string): Exchange {
+  const { metrics, closing } = deps;
+  return {
+    batch,
+    async submit(parsed, options) {
+      if (parsed.failed > 0) metrics.points(route.route, 'malformed', parsed.failed);
+      if (parsed.good === 0) return undefined;
+      if (options?.allOrNothing === true && parsed.failed > 0) {
+        metrics.points(route.route, 'rejected', parsed.good);
+        return undefined;
+      }
+      const signal = options?.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
+      const sync = options?.sync === true;
+      const result = await deps.ingest.submit(batch, {
+        source: route.source,
+        askedBy: `${route.source} ${peer}`,
+        sync,
+        signal,
+      });
+      if (result.stored > 0) metrics.points(route.route, 'stored', result.stored);
+      if (result.rejected > 0) metrics.points(route.route, 'rejected', result.rejected);
+      if (result.deferred === 0) return result;
+      metrics.points(route.route, 'deferred', result.deferred);
+      throw new DeferredError(result);
+    },
+  };
+}
+
+/** Work that ended because the gateway stops is not a fault. */
+function stopped(error: unknown, closing: AbortSignal): unknown {
+  if (!closing.aborted || error instanceof GatewayError) return error;
+  return new GatewayError('closed', 'the gateway is stopping', { cause: error });
+}

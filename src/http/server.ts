@@ -1,0 +1,60 @@
+/**
+ * The HTTP server: Fastify over a node server that suits senders of data. Connections stay open long, a client may
+ * half-close before it has its answer, paths are matched in any case, and no body is parsed: every route reads its
+ * own (body-reader.ts), whatever the content type says. Routes are registered by app.ts.
+ */
+import { createServer as createNodeServer } from 'node:http';
+import { fastify, type FastifyInstance } from 'fastify';
+import { type ErrorReplies, plainProblem } from './error-handler.ts';
+import { sendReply } from './reply.ts';
+
+/** Limits of connections; see docs/configuration.md, `listen`. */
+export interface HttpServerOptions {
+  /** How long an idle connection stays open; at least 75,000, for exporters come back every 10 to 60 s. */
+  readonly keepAliveMs: number;
+  readonly requestTimeoutMs: number;
+  /** At most `requestTimeoutMs`. */
+  readonly headersTimeoutMs: number;
+  readonly maxConnections: number;
+}
+
+/** What the server needs of others. */
+export interface HttpServerDeps {
+  readonly errors: ErrorReplies;
+}
+
+/** Makes the server; it does not listen yet. */
+export function createServer(options: HttpServerOptions, deps: HttpServerDeps): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    routerOptions: { caseSensitive: false },
+    frameworkErrors: (error, request, reply) => {
+      void deps.errors.handler(plainProblem)(error, request, reply);
+    },
+    serverFactory: (handler) => {
+      const server = createNodeServer(
+        {
+          keepAliveTimeout: options.keepAliveMs,
+          requestTimeout: options.requestTimeoutMs,
+          headersTimeout: options.headersTimeoutMs,
+        },
+        handler,
+      );
+      server.maxConnections = options.maxConnections;
+      // else a client that half-closes after its request never gets the answer; not in node's types
+      Object.assign(server, { httpAllowHalfOpen: true });
+      return server;
+    },
+  });
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+    app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  }
+  app.setErrorHandler(deps.errors.handler(plainProblem));
+  app.setNotFoundHandler((_request, reply) =>
+    sendReply(
+      reply,
+      plainProblem({ status: 404, code: 'request', message: 'not found', retryAfterS: undefined }),
+    ),
+  );
+  return app;
+}

@@ -1,0 +1,40 @@
+/** Signals that follow another one without staying attached to it (AbortSignal.any does, in Node 20). */
+import { setMaxListeners } from 'node:events';
+
+/** A controller whose signal many may wait on; Node would warn of a leak at the eleventh listener. */
+export function createAbortController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
+/** Runs with a controller that aborts when `parent` does, and is detached from it afterwards. */
+export async function withChildAbort<T>(
+  parent: AbortSignal,
+  run: (child: AbortController) => Promise<T>,
+): Promise<T> {
+  const child = createAbortController();
+  const follow = (): void => child.abort(parent.reason);
+  if (parent.aborted) follow();
+  else parent.addEventListener('abort', follow);
+  try {
+    return await run(child);
+  } finally {
+    parent.removeEventListener('abort', follow);
+  }
+}
+
+/** The promise's result, unless `signal` aborts first; the promise itself goes on. @throws the reason of `signal` */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', abort);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
