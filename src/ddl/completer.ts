@@ -84,8 +84,8 @@ export class Completer {
         const puts = deleteOnly ? [] : [await this.#put(task, ending, term)];
         const result = await this.#commit(task, ending, puts, term);
         const completion = this.#judge(task, result, term);
-        // The next turn must see the breaker, else it would try its luck.
-        if (ending.kind === 'breaker') await this.#deps.reached(result.rev, term.signal);
+        // The next turn must see a breaker, else it would try its luck; and a closing queue tells its waiters.
+        await this.#deps.reached(result.rev, term.signal).catch(() => undefined);
         if (completion !== 'unsure') this.#count(completion, deleteOnly ? 'drained' : statusOf(ending));
         return completion;
       } catch (error) {

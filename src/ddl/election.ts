@@ -62,6 +62,7 @@ export class Election {
   readonly #closing = createAbortController();
   readonly #pulse = createPulse();
   #term: Term | undefined;
+  #sawLeader = false;
   #running: Promise<void> | undefined;
 
   constructor(deps: ElectionDeps, listener: ElectionListener) {
@@ -89,13 +90,13 @@ export class Election {
   }
 
   /** Steps down: gives the key back, so that another need not wait for the lease. Idempotent. */
-  async close(signal: AbortSignal): Promise<void> {
+  async close(): Promise<void> {
     this.#closing.abort(new Error('the election is closed'));
     await this.#running;
     const term = this.#term;
     if (term === undefined) return;
     this.#end();
-    await this.#revoke(term.lease, signal);
+    await this.#revoke(term.lease);
   }
 
   async #run(): Promise<void> {
@@ -124,11 +125,15 @@ export class Election {
     }
   }
 
-  /** Waits until nobody leads, and a little longer. */
+  /** Waits until nobody leads, and a little longer, unless nobody ever has since this gateway looks. */
   async #vacancy(signal: AbortSignal): Promise<void> {
     const vacant = (): boolean => this.#deps.position().live && this.#deps.view.lead === undefined;
     for (;;) {
-      while (!vacant()) await this.#pulse.wait(signal);
+      while (!vacant()) {
+        this.#sawLeader ||= this.#deps.view.lead !== undefined;
+        await this.#pulse.wait(signal);
+      }
+      if (!this.#sawLeader) return;
       await this.#deps.clock.sleep(this.#deps.random() * HOLD_OFF_MS, signal);
       if (vacant()) return;
     }
@@ -136,13 +141,14 @@ export class Election {
 
   async #campaign(signal: AbortSignal): Promise<Term | 'lost'> {
     const { store, keys, clock, leaseTtlMs } = this.#deps;
+    this.#sawLeader = true;
     const sentMs = clock.now();
     const lease = await store.grant(leaseTtlMs, signal);
     let fence: number | undefined;
     try {
       fence = await this.#putLead(lease, signal);
     } finally {
-      if (fence === undefined) await this.#revoke(lease, NEVER);
+      if (fence === undefined) await this.#revoke(lease);
     }
     if (fence !== undefined) return { fence, lease, actUntilMs: sentMs + lease.ttlMs * ACT_SHARE };
     // Somebody else was faster: the view is about to show it.
@@ -213,10 +219,10 @@ export class Election {
     this.#listener.ended();
   }
 
-  /** Best effort: what stays expires. */
-  async #revoke(lease: Lease, signal: AbortSignal): Promise<void> {
+  /** Best effort, even while closing: what stays expires. */
+  async #revoke(lease: Lease): Promise<void> {
     try {
-      await this.#deps.store.revoke(lease.id, signal);
+      await this.#deps.store.revoke(lease.id, NEVER);
     } catch (error) {
       this.#deps.logger.debug({ err: error }, 'lease of the DDL leader not given back');
     }

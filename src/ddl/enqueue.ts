@@ -112,7 +112,7 @@ export class Enqueuer {
       try {
         standing = decodeAll(result.found);
       } catch (error) {
-        this.#deps.logger.error({ err: error }, 'unreadable value in the DDL queue');
+        this.#deps.logger.debug({ err: error }, 'unreadable value in the DDL queue');
         return { kind: 'refused', reason: 'unavailable', retryAfterMs: RETRY_MS };
       }
       const verdict = this.#judge(request, keys, { standing, rev: result.rev, nonce });
@@ -209,8 +209,9 @@ export class Enqueuer {
     }
     const out = standing.get(keys.out);
     const holding = out === undefined ? [] : this.#holding(out);
+    if (out === undefined || holding.length === 0) return undefined;
     const failure = blockingFailure(holding, fingerprint(request.columns));
-    if (failure === undefined || out === undefined) return undefined;
+    if (failure === undefined) return undefined;
     return { kind: 'known', outcome: failureOutcome(failure, this.#leftMs(out, failure)) };
   }
 

@@ -30,7 +30,7 @@ import {
 export interface MemoryStoreOptions {
   /** Bytes of keys and values, all versions kept; a put beyond it raises the alarm. Undefined: no quota. */
   readonly quotaBytes?: number | undefined;
-  /** Revisions kept before the oldest are compacted by themselves; default 10_000, 1 or more. */
+  /** Revisions kept before the oldest are compacted by themselves; default 1_000, 1 or more. */
   readonly maxHistory?: number | undefined;
 }
 
@@ -55,7 +55,7 @@ class InProcessStore implements MemoryStore {
 
   constructor(clock: Clock, options: MemoryStoreOptions) {
     this.#quotaBytes = options.quotaBytes;
-    this.#history = createMemoryHistory(options.maxHistory ?? 10_000);
+    this.#history = createMemoryHistory(options.maxHistory ?? 1_000);
     this.#leases = createMemoryLeases(clock, (keys) => this.#deleteAll(keys));
   }
 

@@ -157,7 +157,7 @@ export async function stopParts(parts: QueueParts, signal: AbortSignal): Promise
   await parts.space.close();
   await parts.janitor.close();
   await parts.worker.close(signal);
-  await parts.election.close(signal);
+  await parts.election.close();
   await parts.reflector.close();
   parts.waiters.close();
 }

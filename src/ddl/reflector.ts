@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
+import type { DdlMetrics } from './metrics.ts';
 import { createDeferred, type Deferred } from '../util/deferred.ts';
 import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
 import { createAbortController } from '../util/abort.ts';
@@ -46,6 +47,7 @@ export interface ReflectorDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Pick<DdlMetrics, 'watchEnded'>;
   readonly random: Random;
 }
 
@@ -171,6 +173,7 @@ class ListAndWatch implements Reflector {
         },
         onBatch: (rev, events) => this.#apply(rev, events),
         onEnd: (reason) => {
+          this.#deps.metrics.watchEnded(reason);
           this.#deps.logger.debug({ reason, rev: this.#rev }, 'watch of the DDL keys ended');
           end(reason);
         },

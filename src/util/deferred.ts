@@ -1,8 +1,8 @@
 /** A promise and the functions that settle it; Node 20 has no Promise.withResolvers. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(reason: unknown): void;
+  readonly resolve: (value: T) => void;
+  readonly reject: (reason: unknown) => void;
 }
 
 /** A promise to be settled from outside; only the first call counts. */

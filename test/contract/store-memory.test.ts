@@ -1,7 +1,8 @@
 import { createFaultStore } from '../../src/ddl/fault-store.ts';
 import { createMemoryStore } from '../../src/ddl/memory-store.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { type StoreFactory, storeSuite } from './store-suite.ts';
+import type { StoreFactory } from '../helpers/store-fixture.ts';
+import { storeSuite } from './store-suite.ts';
 
 const openMemory: StoreFactory = async (t, options) => {
   const clock = new FakeClock();

@@ -20,6 +20,14 @@ import { seededRandom } from './seeded-random.ts';
 /** A signal that never aborts. */
 export const NEVER = createAbortController().signal;
 
+/** A logger for tests that do not look at it. */
+export const SILENT: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
 /** One gateway of a harness. */
 export interface Gateway {
   readonly id: string;
@@ -89,6 +97,12 @@ export class DdlHarness {
     await this.clock.advance(2_000);
   }
 
+  /** Ends a gateway as kill -9 does: it says and hears nothing any more. */
+  kill(gateway: Gateway): void {
+    gateway.store.kill();
+    this.gateways.splice(this.gateways.indexOf(gateway), 1);
+  }
+
   leader(): Gateway | undefined {
     return this.gateways.find(({ queue }) => queue.stats().leader);
   }
@@ -103,8 +117,7 @@ export class DdlHarness {
 
   #logger(): Logger {
     return {
-      debug: () => undefined,
-      info: () => undefined,
+      ...SILENT,
       warn: (_, message) => void this.warnings.push(message),
       error: (fields, message) => void this.warnings.push(`${message}: ${JSON.stringify(fields)}`),
     };
@@ -150,9 +163,9 @@ export async function outcomeOf(submission: DdlSubmission): Promise<DdlOutcome |
 }
 
 /** Metrics that count calls by method and first argument. */
-function countingMetrics(counts: Map<string, number>): DdlMetrics {
-  const bump = (name: string) => (argument?: unknown) => {
-    const what = argument === undefined ? name : `${name} ${String(argument)}`;
+export function countingMetrics(counts: Map<string, number>): DdlMetrics {
+  const bump = (name: string) => (argument?: string | boolean) => {
+    const what = argument === undefined ? name : `${name} ${argument}`;
     counts.set(what, (counts.get(what) ?? 0) + 1);
   };
   return {
@@ -170,4 +183,28 @@ function countingMetrics(counts: Map<string, number>): DdlMetrics {
     retried: bump('retried'),
     swept: bump('swept'),
   };
+}
+
+/** Submits for a table with one column and lets everything settle that waits for no time. */
+export async function submit(
+  harness: DdlHarness,
+  gateway: Gateway | undefined,
+  table: string,
+  changes: Partial<DdlRequest> = {},
+): Promise<DdlSubmission> {
+  if (gateway === undefined) throw new Error('no such gateway');
+  const submission = gateway.queue.submit(wanted(table, changes), NEVER);
+  await harness.clock.settle();
+  return await submission;
+}
+
+/** The outcome of a submission, within 30 s. */
+export async function endOf(harness: DdlHarness, submission: DdlSubmission): Promise<DdlOutcome | undefined> {
+  await harness.clock.advance(30_000);
+  return await outcomeOf(submission);
+}
+
+/** The number of keys of one kind in the store: `task`, `slot` and so on. */
+export async function count(harness: DdlHarness, family: string): Promise<number> {
+  return (await harness.store.range({ prefix: `/sluice/v1/${family}/` }, NEVER)).count;
 }

@@ -61,7 +61,13 @@ export class QueueInvariants {
     this.#keys = createDdlKeys(options.prefix);
     store.watch(this.#keys.prefix, 1, {
       onOpen: () => undefined,
-      onBatch: (rev, events) => this.#check(rev, events),
+      onBatch: (rev, events) => {
+        try {
+          this.#check(rev, events);
+        } catch (error) {
+          this.violations.push(`revision ${rev}: ${String(error)}`);
+        }
+      },
       onEnd: (reason) => this.violations.push(`the watch of the invariants ended: ${reason}`),
     });
   }
@@ -178,9 +184,12 @@ export class QueueInvariants {
   }
 
   #liveBreaker(tenant: string): boolean {
-    return [this.#keys.breakerAll, this.#keys.breaker(tenant)].some((key) => {
-      const breaker = this.#breakers.get(key);
-      return breaker !== undefined && breaker.atMs + breaker.value.ttlMs > this.#options.clock.now();
-    });
+    const nowMs = this.#options.clock.now();
+    return this.#breakersOf(tenant).some(({ atMs, value }) => atMs + value.ttlMs > nowMs);
+  }
+
+  #breakersOf(tenant: string): Kept<BreakerValue>[] {
+    const keys = [this.#keys.breakerAll, this.#keys.breaker(tenant)];
+    return keys.map((key) => this.#breakers.get(key)).filter((breaker) => breaker !== undefined);
   }
 }

@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { DdlSubmission } from '../../src/model/ddl-queue.ts';
+import type { DdlRequest, DdlSubmission } from '../../src/model/ddl-queue.ts';
 import { tableKey } from '../../src/model/table.ts';
 import { createDeferred } from '../../src/util/deferred.ts';
 import { column, type DdlHarness, NEVER, outcomeOf, startHarness, wanted } from '../helpers/ddl-harness.ts';
 
 /** Submits to the gateways in turn and lets all of it settle. */
-async function submitAll(
-  harness: DdlHarness,
-  requests: readonly Parameters<DdlHarness['gateways'][number]['queue']['submit']>[0][],
-): Promise<DdlSubmission[]> {
+async function submitAll(harness: DdlHarness, requests: readonly DdlRequest[]): Promise<DdlSubmission[]> {
   const { gateways, clock } = harness;
-  const submits = requests.map((request, index) =>
-    gateways[index % gateways.length]?.queue.submit(request, NEVER),
-  );
+  const submits = requests.map(async (request, index) => {
+    const gateway = gateways[index % gateways.length] ?? assert.fail('no gateway');
+    return await gateway.queue.submit(request, NEVER);
+  });
   await clock.settle();
-  return (await Promise.all(submits)).filter((submission) => submission !== undefined);
+  return await Promise.all(submits);
 }
 
 function kinds(submissions: readonly DdlSubmission[]): Record<string, number> {
@@ -234,6 +232,7 @@ describe('the bounds of the DDL queue', () => {
     assert.ok(gateway);
     gateway.store.plan = () => ({ kind: 'fail' });
     gateway.store.breakWatches('compacted');
+    await harness.clock.settle();
     assert.deepEqual(kinds(await submitAll(harness, [wanted('a')])), { not_live: 1 });
     assert.equal(gateway.queue.stats().live, false);
     gateway.store.plan = undefined;
@@ -248,7 +247,11 @@ describe('closing the DDL queue', () => {
     const [gateway] = harness.gateways;
     assert.ok(gateway);
     const gate = createDeferred<void>();
-    harness.executor.onDescribe = () => gate.promise;
+    harness.executor.answer = async (_, apply) => {
+      await gate.promise;
+      apply();
+      return { kind: 'done' };
+    };
     const running = await gateway.queue.submit(wanted('cpu'), NEVER);
     await harness.clock.settle();
     const closed = gateway.queue.close();

@@ -41,7 +41,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   let open = 0;
   let onIdle: (() => void) | undefined;
 
-  function leave(): void {
+  function leave(connection: DuckDBConnection | undefined): void {
+    if (connection !== undefined) {
+      connections.delete(connection);
+      connection.closeSync();
+    }
     open--;
     if (open === 0) onIdle?.();
   }
@@ -66,24 +70,21 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
   return {
     async connect() {
-      while (reopening !== undefined) await reopening;
+      if (reopening !== undefined) await reopening;
       if (instance === undefined) throw unusable(options.path, 'it could not be opened again');
       open++;
+      let connection: DuckDBConnection | undefined;
       try {
-        const connection = await instance.connect();
+        connection = await instance.connect();
         connections.add(connection);
         await connection.run(`USE ${quote(CATALOG)}`);
         return connection;
       } catch (error) {
-        leave();
+        leave(connection);
         throw error;
       }
     },
-    release(connection) {
-      connections.delete(connection);
-      connection.closeSync();
-      leave();
-    },
+    release: leave,
     reopen() {
       reopening ??= replace().finally(() => {
         reopening = undefined;
