@@ -9,7 +9,7 @@ import { createInfluxRoutes } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
 import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
-import { ddlOptions, duckDbOptions, guardOptions, openTsdbOptions, pointLimits } from './app-options.ts';
+import { ddlOptions, guardOptions, openTsdbOptions, pointLimits } from './app-options.ts';
 import type { Config } from './config.ts';
 import { createMemoryStore } from './ddl/memory-store.ts';
 import { createDdlQueue } from './ddl/queue.ts';
@@ -28,13 +28,11 @@ import type { Clock } from './model/clock.ts';
 import type { DdlQueue } from './model/ddl-queue.ts';
 import type { Ingest } from './model/ingest.ts';
 import type { Logger } from './model/logger.ts';
-import type { Sink } from './model/sink.ts';
 import type { SqlReader } from './model/sql.ts';
+import { type OpenSink, openConfigured } from './open-sink.ts';
 import { createLineParser } from './protocol/line-protocol.ts';
 import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
 import { SeriesDictionary } from './protocol/series-dictionary.ts';
-import { openDiscard } from './sink/discard/open.ts';
-import { openDuckDb } from './sink/duckdb/open.ts';
 import { createFlushQueue, type FlushQueue } from './sink/flush-queue.ts';
 import { createAbortController } from './util/abort.ts';
 import { systemRandom } from './util/backoff.ts';
@@ -45,10 +43,11 @@ import { packageVersion } from './version.ts';
 
 /** Requests that one connection may have waiting: senders that never wait for answers send several at once. */
 const MAX_PIPELINED = 64;
-/** Tables of the discard sink. */
-const MAX_DISCARD_TABLES = 1_000_000;
 /** After the time for stopping is over, how long each part still has to let go. */
 const CLOSE_PART_MS = 5_000;
+
+/** While stopping: how often connections that have become idle are closed. */
+const IDLE_SWEEP_MS = 20;
 
 /** A gateway that is ready to serve. */
 export interface App {
@@ -78,7 +77,11 @@ interface Core {
  * Opens all parts; on failure closes those that were opened.
  * @throws {GatewayError} config_invalid when the database can't be used as configured.
  */
-export async function buildApp(config: Config, logger: Logger): Promise<App> {
+export async function buildApp(
+  config: Config,
+  logger: Logger,
+  openSink: OpenSink = openConfigured,
+): Promise<App> {
   const clock = createSystemClock();
   const base: Base = {
     config,
@@ -89,7 +92,7 @@ export async function buildApp(config: Config, logger: Logger): Promise<App> {
     stack: createCloseStack(logger),
   };
   try {
-    return createApp(base, await openCore(base));
+    return createApp(base, await openCore(base, openSink));
   } catch (error) {
     await base.stack.close(CLOSE_PART_MS);
     throw error;
@@ -97,9 +100,9 @@ export async function buildApp(config: Config, logger: Logger): Promise<App> {
 }
 
 /** Everything behind the transports: database, DDL queue, guard, flush queue, ingest. */
-async function openCore(base: Base): Promise<Core> {
+async function openCore(base: Base, openSink: OpenSink): Promise<Core> {
   const { config, clock, logger, sampler, metrics, stack } = base;
-  const { sink, sql } = await openSink(base);
+  const { sink, sql } = await openSink(config, { logger, metrics });
   stack.push('database', () => sink.close());
   const store = createMemoryStore({ clock });
   stack.push('store', () => store.close());
@@ -133,27 +136,6 @@ async function openCore(base: Base): Promise<Core> {
   stack.push('flush queue', () => flush.close());
   registerCoreGauges(metrics, { queue, guard, flush });
   return { ingest: createIngest({ guard, flush, metrics: metrics.ingest }), flush, queue, sql };
-}
-
-async function openSink({
-  config,
-  logger,
-  metrics,
-}: Base): Promise<{ sink: Sink; sql: SqlReader | undefined }> {
-  if (config.sink.kind === 'discard') {
-    const sink = openDiscard({ maxTables: MAX_DISCARD_TABLES });
-    return { sink, sql: undefined };
-  }
-  const sink = await openDuckDb(duckDbOptions(config), { logger });
-  metrics.gauge('sluice_duckdb_tables', 'Tables in the database.', () => sink.stats().tables);
-  metrics.gauge('sluice_duckdb_series', 'Series in the database.', () => sink.stats().series);
-  metrics.gauge(
-    'sluice_duckdb_operations',
-    'Writes and DDL waiting or running.',
-    () => sink.stats().operations,
-  );
-  metrics.gauge('sluice_duckdb_queries', 'SQL queries running.', () => sink.stats().queries);
-  return { sink, sql: config.sql.enabled ? sink.sql : undefined };
 }
 
 /** The server and its routes, and how to stop. */
@@ -255,9 +237,12 @@ async function stopServing(
     closing.abort(new Error('the gateway is stopping'));
     server.server.closeAllConnections();
   }, timeoutMs);
+  // Node closes the connections that are idle now; one that becomes idle later would stay until its keep-alive ends.
+  const sweep = setInterval(() => server.server.closeIdleConnections(), IDLE_SWEEP_MS);
   try {
     await server.close();
   } finally {
+    clearInterval(sweep);
     clearTimeout(timer);
   }
 }

@@ -39,6 +39,9 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/config': { parts: [], packages: ['yaml', 're2js'], builtins: ['node:fs'] },
     'src/version.ts': { parts: [], packages: [], builtins: ['node:fs'] },
     'src/cli.ts': { parts: ['src/config'], packages: [], builtins: ['node:util'] },
+    'src/app-options.ts': { parts: 'all', packages: [], builtins: ['node:os'] },
+    'src/open-sink.ts': { parts: 'all', packages: [], builtins: [] },
+    'src/gauges.ts': { parts: 'all', packages: [], builtins: [] },
     'src/app.ts': { parts: 'all', packages: ['fastify'], builtins: 'all' },
     'src/main.ts': {
       parts: [
@@ -50,7 +53,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
         'src/util',
         'src/errors.ts',
       ],
-      packages: [],
+      packages: ['pino'],
       builtins: 'all',
     },
     routes: { parts: [...STAGE, 'src/protocol', 'src/http'], packages: ['fastify'], builtins: 'all' },

@@ -189,7 +189,7 @@ export function countingMetrics(counts: Map<string, number>): DdlMetrics {
 export async function submit(
   harness: DdlHarness,
   gateway: Gateway | undefined,
-  table: string,
+  table: string | undefined,
   changes: Partial<DdlRequest> = {},
 ): Promise<DdlSubmission> {
   if (gateway === undefined) throw new Error('no such gateway');

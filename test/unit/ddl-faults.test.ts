@@ -50,6 +50,21 @@ describe('an enqueue whose answer is lost', () => {
     });
   }
 
+  it('joins the task of another gateway that it finds instead of its own', async (t) => {
+    const harness = await startHarness(t, 2);
+    const [leader, follower] = roles(harness);
+    const gate = createDeferred<void>();
+    harness.executor.onDescribe = () => gate.promise;
+    follower.store.holdWatches();
+    await submit(harness, leader, 'cpu');
+    follower.store.plan = onTxn('enqueue', { kind: 'fail' });
+    const submission = await submit(harness, follower, 'cpu');
+    assert.equal(submission.kind, 'joined');
+    gate.resolve();
+    follower.store.releaseWatches();
+    assert.deepEqual(await endOf(harness, submission), { kind: 'ok' });
+  });
+
   it('is refused when it can not be found, and does no harm when it arrives later', async (t) => {
     const harness = await startHarness(t, 2);
     const [, follower] = roles(harness);

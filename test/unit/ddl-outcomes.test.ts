@@ -227,6 +227,18 @@ describe('an attempt', () => {
     assert.equal(harness.executor.sent.length, 1);
   });
 
+  it('at a database without a clear answer looks for it among the databases', async (t) => {
+    const harness = await startHarness(t, 1);
+    harness.executor.answer = (_, apply) => {
+      void harness.clock.sleep(5_000).then(apply);
+      return { kind: 'ambiguous', code: 'LOST', message: 'connection lost' };
+    };
+    const submission = await submitTo(harness, harness.gateways[0], undefined, { database: 'fresh' });
+    await harness.clock.advance(20_000);
+    assert.deepEqual(await outcomeOf(submission), { kind: 'ok' });
+    assert.equal(harness.executor.sent.length, 1);
+  });
+
   it('without an answer at all counts as running until its time is over', async (t) => {
     const harness = await startHarness(t, 1, {
       queue: { concurrency: 1, ddlTimeoutMs: 1_000, ambiguousHoldMs: 60_000, maxAttempts: 1 },

@@ -294,6 +294,20 @@ describe('closing the DDL queue', () => {
     assert.equal(harness.clock.sleeping, 0);
   });
 
+  it('does not wait for a statement that may never be answered', async (t) => {
+    const harness = await startHarness(t, 1);
+    const [gateway] = harness.gateways;
+    assert.ok(gateway);
+    harness.executor.answer = () => ({ kind: 'ambiguous', code: 'LOST', message: 'connection lost' });
+    const submission = await gateway.queue.submit(wanted('cpu'), NEVER);
+    await harness.clock.advance(5_000);
+    await gateway.queue.close();
+    assert.equal(await outcomeOf(submission), undefined);
+    assert.equal((await harness.store.range({ prefix: '/sluice/v1/task/' }, NEVER)).count, 1);
+    await harness.store.close();
+    assert.equal(harness.clock.sleeping, 0);
+  });
+
   it('ends a submit whose caller gives up without ending those who joined it', async (t) => {
     const harness = await startHarness(t, 1);
     const queue = harness.gateways[0]?.queue;

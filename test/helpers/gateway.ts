@@ -1,0 +1,143 @@
+/** The gateway as a process of its own, with its own folder, on a free port; and small clients for it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+/** A line of the log. */
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
+
+/** A running gateway. */
+export interface Gateway {
+  readonly url: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+  readonly logs: readonly LogLine[];
+  /** Resolves with the first line, past or future, that has this message. */
+  logged(message: string): Promise<LogLine>;
+  /** Sends the signal and resolves with the exit code, or the signal that ended it. */
+  stop(signal?: NodeJS.Signals): Promise<number | string>;
+}
+
+/** A folder that vanishes with the test. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Starts a gateway in `folder`, options by environment variable; it is killed when the test ends. */
+export async function startGateway(
+  t: TestContext,
+  folder: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Gateway> {
+  const child = spawn(process.execPath, [MAIN], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '', SLUICE_LISTEN_PORT: '0', SLUICE_LOG_SAMPLE_MS: '0', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  const { logs, logged } = followLog(child);
+  const url = String((await logged('listening'))['url']);
+  return {
+    url,
+    port: Number(new URL(url).port),
+    child,
+    logs,
+    logged,
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      const [code, by] = await exited;
+      return code ?? by ?? 'unknown';
+    },
+  };
+}
+
+function followLog(child: ChildProcess): Pick<Gateway, 'logs' | 'logged'> {
+  const logs: LogLine[] = [];
+  const waiting = new Set<() => void>();
+  let ended = false;
+  const wake = (): void => {
+    for (const look of waiting) look();
+  };
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  lines.on('line', (line) => {
+    logs.push(JSON.parse(line) as LogLine);
+    wake();
+  });
+  lines.on('close', () => {
+    ended = true;
+    wake();
+  });
+  return {
+    logs,
+    logged: (message) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          const found = logs.find(({ msg }) => msg === message);
+          if (found === undefined && !ended) return;
+          waiting.delete(look);
+          if (found !== undefined) resolve(found);
+          else reject(new Error(`ended without "${message}": ${JSON.stringify(logs)}`));
+        };
+        waiting.add(look);
+        look();
+      }),
+  };
+}
+
+/** Runs the program to its end; answers the exit code and all it printed. */
+export async function runGateway(
+  folder: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ code: number | null; out: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+  });
+  let out = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, out };
+}
+
+/** Posts a body; answers status, text and headers. */
+export async function post(
+  url: string,
+  body: string,
+): Promise<{ status: number; text: string; headers: Headers }> {
+  const response = await fetch(url, { method: 'POST', body });
+  return { status: response.status, text: await response.text(), headers: response.headers };
+}
+
+/** Rows of a query as JSON text, so that 64-bit integers stay as they are. */
+export async function query(url: string, sql: string, database = 'public'): Promise<string> {
+  const response = await fetch(`${url}/v1/sql?db=${encodeURIComponent(database)}`, {
+    method: 'POST',
+    body: new URLSearchParams({ sql }),
+  });
+  const text = await response.text();
+  const rows = /"rows":(\[.*\]),"total_rows"/s.exec(text)?.[1];
+  if (rows === undefined) throw new Error(`${sql}: ${text}`);
+  return rows;
+}
+
+/** The value of a metric, labels written as Prometheus prints them; 0 when it is not there. */
+export async function metric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+  return line === undefined ? 0 : Number(line.slice(name.length + 1));
+}
