@@ -4,8 +4,8 @@
  * A further endpoint is one more entry in the table of `createOpenTsdbRoutes`.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ErrorReplies } from '../src/http/error-handler.ts';
 import { toUtf8 } from '../src/http/charset.ts';
+import type { ErrorReplies } from '../src/http/error-handler.ts';
 import type { Intake, IntakeRoute } from '../src/http/intake.ts';
 import { createPut } from '../src/http/opentsdb-put.ts';
 import { envelope, openTsdbProblem } from '../src/http/opentsdb-reply.ts';

@@ -1,5 +1,5 @@
 /** Turns the configuration into the options that the parts define for themselves. No behaviour, no defaults. */
-import { availableParallelism, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import type { Config } from './config.ts';
 import type { DdlQueueOptions } from './ddl/options.ts';
 import type { GuardOptions } from './guard/options.ts';
@@ -26,7 +26,7 @@ export function duckDbOptions({ duckdb, sql }: Config): DuckDbOptions {
     path: duckdb.path,
     timeColumn: duckdb.timeColumn,
     memoryLimitBytes: duckdb.memoryBytes === 0 ? Math.floor(totalmem() / 4) : duckdb.memoryBytes,
-    threads: duckdb.threads === 0 ? availableParallelism() : duckdb.threads,
+    threads: duckdb.threads,
     checkpointBytes: 64 * MIB,
     sql: { maxRunning: sql.maxConcurrent, maxWaiting: 2 * sql.maxConcurrent, maxAnswerBytes: 32 * MIB },
   };

@@ -6,10 +6,10 @@ import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
 import { createAbortController } from '../util/abort.ts';
 import { jitterMs, type Random } from '../util/backoff.ts';
+import type { SlotValue } from './codec.ts';
 import type { DdlKeys } from './keys.ts';
 import type { DdlMetrics } from './metrics.ts';
 import { absent, type Compare, type Store } from './store.ts';
-import type { SlotValue } from './codec.ts';
 import type { DdlView, Entry } from './view.ts';
 
 const MAX_REMOVALS = 16;

@@ -6,7 +6,6 @@
  * A call is applied as a whole in one turn; answers and events arrive later, as from a server.
  */
 import type { Clock } from '../model/clock.ts';
-import { checkRange, checkTxn, requestBytes } from './store-checks.ts';
 import { createMemoryHistory, type MemoryHistory } from './memory-history.ts';
 import { createMemoryLeases, type MemoryLeases } from './memory-leases.ts';
 import { startMemoryWatch } from './memory-watch.ts';
@@ -25,6 +24,7 @@ import {
   type WatchEvent,
   type WatchHandler,
 } from './store.ts';
+import { checkRange, checkTxn, requestBytes } from './store-checks.ts';
 
 /** Options of the memory store. */
 export interface MemoryStoreOptions {

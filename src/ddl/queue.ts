@@ -16,6 +16,7 @@ import type {
   ForgetScope,
 } from '../model/ddl-queue.ts';
 import { createAbortController, unlessAborted } from '../util/abort.ts';
+import type { OutValue } from './codec.ts';
 import { type EnqueueResult, RETRY_MS } from './enqueue.ts';
 import { eventsOf } from './events.ts';
 import { forgetOutcomes } from './forget.ts';
@@ -24,7 +25,6 @@ import { composeQueue, type DdlQueueDeps, type QueueParts, startParts, stopParts
 import type { Change } from './reflector.ts';
 import { storeErrorKind } from './store.ts';
 import type { Lasting, ViewChange } from './view.ts';
-import type { OutValue } from './codec.ts';
 
 export type { DdlQueueDeps } from './queue-parts.ts';
 

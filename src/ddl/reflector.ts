@@ -6,10 +6,10 @@
  */
 import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
-import type { DdlMetrics } from './metrics.ts';
-import { createDeferred, type Deferred } from '../util/deferred.ts';
-import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
 import { createAbortController } from '../util/abort.ts';
+import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
+import { createDeferred, type Deferred } from '../util/deferred.ts';
+import type { DdlMetrics } from './metrics.ts';
 import { type KeyValue, type RangeResult, type Store, type WatchEnd } from './store.ts';
 
 const PAGE_KEYS = 200;

@@ -4,8 +4,8 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type IngestResult, MAX_REFUSALS } from '../model/ingest.ts';
-import type { PointBatch } from '../model/point-batch.ts';
 import type { OpenTsdbParser, ParsedPoints } from '../model/parse-result.ts';
+import type { PointBatch } from '../model/point-batch.ts';
 import type { Exchange, Intake, IntakeRoute } from './intake.ts';
 import { envelope, malformedReply, type PutFlags, type PutOutcome, putReply } from './opentsdb-reply.ts';
 import { DeferredError } from './problem.ts';

@@ -4,7 +4,7 @@
  * own (body-reader.ts), whatever the content type says. Routes are registered by app.ts.
  */
 import { createServer as createNodeServer } from 'node:http';
-import { fastify, type FastifyInstance } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import { type ErrorReplies, plainProblem } from './error-handler.ts';
 import { sendReply } from './reply.ts';
 

@@ -1,6 +1,7 @@
 /** What ingest asks of the guard. The guard itself lives in guard/. */
-import type { Field, Table, TagSet } from './series.ts';
+
 import type { TableGroup } from './point-batch.ts';
+import type { Field, Table, TagSet } from './series.ts';
 import type { TableSource } from './table.ts';
 
 /** Why rows are refused for good, or held back for now; the value set is closed, so it can be a metric label. */

@@ -3,10 +3,11 @@
  * Slow and plain: it decides what is right, and the fast path in line-protocol.ts must agree with it. A byte that
  * follows a backslash never delimits.
  */
-import { MAX_TIME, MIN_TIME, parseTimestamp } from './line-time.ts';
-import type { PointLimits } from './limits.ts';
-import { parseDecimal, parseInteger } from './number.ts';
+
 import type { Precision } from '../model/parse-result.ts';
+import type { PointLimits } from './limits.ts';
+import { MAX_TIME, MIN_TIME, parseTimestamp } from './line-time.ts';
+import { parseDecimal, parseInteger } from './number.ts';
 
 /** A field's value; strings by their place in the body. */
 export type LineValue =

@@ -4,15 +4,15 @@
  * leaves, without a trace, to the complete grammar (line-grammar.ts), which also teaches it the new spellings.
  */
 import { isUtf8 } from 'node:buffer';
+import type { LineParser, ParsedPoints, Precision } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import type { Series } from '../model/series.ts';
 import { equalsWords, hashBytes, hashed, hashUntil, viewOf } from './bytes.ts';
+import type { PointLimits } from './limits.ts';
 import { findLineEnd, type ParsedLine, parseLine } from './line-grammar.ts';
 import { serverTime } from './line-time.ts';
 import { addValue } from './line-values.ts';
-import type { PointLimits } from './limits.ts';
 import { scanNanos, scanUnits, scratch } from './number.ts';
-import type { LineParser, ParsedPoints, Precision } from '../model/parse-result.ts';
 import { PointErrors } from './point-errors.ts';
 import { type SeriesDictionary, SpellingKind } from './series-dictionary.ts';
 import type { Spelling } from './series-generation.ts';

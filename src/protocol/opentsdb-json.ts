@@ -3,6 +3,8 @@
  * tags were spelled the same way before, with plain numbers, allocating nothing per point; whatever else it meets
  * it leaves, without a trace, to the complete reader (json-reader.ts, opentsdb-point.ts).
  */
+
+import type { MalformedBody, OpenTsdbParser, ParsedPoints } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import { hashBytes, hashed, hashUntil, viewOf } from './bytes.ts';
 import { JsonError, JsonReader } from './json-reader.ts';
@@ -15,7 +17,6 @@ import {
   type RawPoint,
   readPoint,
 } from './opentsdb-point.ts';
-import type { MalformedBody, OpenTsdbParser, ParsedPoints } from '../model/parse-result.ts';
 import { PointErrors } from './point-errors.ts';
 import { type SeriesDictionary, SpellingKind } from './series-dictionary.ts';
 import type { Spelling } from './series-generation.ts';

@@ -6,7 +6,7 @@
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../model/logger.ts';
 import type { PointBatch } from '../model/point-batch.ts';
-import { type WriteFailure, WriteError, type Writer } from '../model/sink.ts';
+import { WriteError, type WriteFailure, type Writer } from '../model/sink.ts';
 import { createAbortController } from '../util/abort.ts';
 import type { LogSampler } from '../util/log-sampler.ts';
 

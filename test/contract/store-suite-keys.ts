@@ -11,8 +11,8 @@ import {
   read,
   refused,
   revisions,
-  signal,
   type StoreFactory,
+  signal,
 } from '../helpers/store-fixture.ts';
 /** See store-suite.ts. */
 export function keySuite(open: StoreFactory): void {

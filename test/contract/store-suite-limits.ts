@@ -9,8 +9,8 @@ import {
   putOp,
   read,
   refused,
-  signal,
   type StoreFactory,
+  signal,
 } from '../helpers/store-fixture.ts';
 /** See store-suite.ts. */
 export function limitSuite(open: StoreFactory): void {

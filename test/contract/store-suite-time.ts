@@ -10,8 +10,8 @@ import {
   putOp,
   read,
   refused,
-  signal,
   type StoreFactory,
+  signal,
 } from '../helpers/store-fixture.ts';
 import { recordWatch } from '../helpers/watch-recorder.ts';
 /** See store-suite.ts. */

@@ -1,7 +1,8 @@
 /** A process that opens a database file, writes one point, says so on stdout, and waits to be killed. */
+
+import { openDuckDb } from '../../src/sink/duckdb/open.ts';
 import { DUCKDB_OPTIONS, SILENT } from './duckdb.ts';
 import { createTestSource } from './points.ts';
-import { openDuckDb } from '../../src/sink/duckdb/open.ts';
 
 const path = process.argv[2] as string;
 const { signal } = new AbortController();

@@ -2,8 +2,9 @@
  * An ingest that answers what a test tells it to, and remembers what it was given. It keeps the contract: batches
  * are lent and counted, and may not be given back while `submit` is using them.
  */
-import { PointBatch } from '../../src/model/point-batch.ts';
+
 import type { Ingest, IngestContext, IngestResult } from '../../src/model/ingest.ts';
+import { PointBatch } from '../../src/model/point-batch.ts';
 import { type ReadRow, readRows } from './parsers.ts';
 
 /** One call of `submit`. */

@@ -1,9 +1,9 @@
 /** Parses text with fresh or shared parsers, and compares the fast path with the slow one. */
 import assert from 'node:assert/strict';
+import type { MalformedBody, ParsedPoints, Precision } from '../../src/model/parse-result.ts';
 import { PointBatch } from '../../src/model/point-batch.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
-import type { MalformedBody, ParsedPoints, Precision } from '../../src/model/parse-result.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
 import { DEFAULT_LIMITS, DEFAULT_RULES, type ReadRow, readRows } from './parsers.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
-import { GatewayError, type ErrorCode } from '../../src/errors.ts';
+import { type ErrorCode, GatewayError } from '../../src/errors.ts';
 import { decodeBody } from '../../src/http/body.ts';
 
 const TEXT = Buffer.from('cpu,host=a v=1 1700000000000000000\n'.repeat(20));

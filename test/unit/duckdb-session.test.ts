@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { openDatabase, type Database } from '../../src/sink/duckdb/database.ts';
+import { type Database, openDatabase } from '../../src/sink/duckdb/database.ts';
 import { createStore } from '../../src/sink/duckdb/layout.ts';
 import { createSession } from '../../src/sink/duckdb/session.ts';
 import { DUCKDB_OPTIONS, databasePath } from '../helpers/duckdb.ts';

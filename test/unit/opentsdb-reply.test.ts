@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { GatewayError } from '../../src/errors.ts';
 import { datapointJson } from '../../src/http/datapoint.ts';
 import { openTsdbProblem, type PutFlags, type PutOutcome, putReply } from '../../src/http/opentsdb-reply.ts';
 import { toProblem } from '../../src/http/problem.ts';
-import { GatewayError } from '../../src/errors.ts';
 import type { ParsedPoints } from '../../src/model/parse-result.ts';
 import { result } from '../helpers/fake-ingest.ts';
 
