@@ -7,7 +7,6 @@
  * Filled by the parsers in one pass (`addRow`, then `add…` per cell, then `endRow`, or `dropRow` on an error);
  * read by the guard (groups), marked by ingest (`skip`), read by the sinks. Not safe for use after `reset`.
  */
-import { high64, low64 } from './int64.ts';
 import type { Field, Series, Table, TagSet } from './series.ts';
 
 /** The rows of one table within a batch. */
@@ -91,9 +90,15 @@ export class PointBatch {
 
   /** Sets the time of the row begun: not negative, below 2^63 nanoseconds. */
   setTime(seconds: number, nanos: number): void {
+    // high64 and low64 in one: seconds * 1e9 = upper * 65536 + lower, both exact.
+    const top = Math.floor(seconds / 65536);
+    const lower = (seconds - top * 65536) * 1e9 + nanos;
+    const upper = top * 1e9;
+    const carried = Math.floor(upper / 65536);
+    const low = (upper - carried * 65536) * 65536 + lower;
     const at = this.rows * 2;
-    this.time[at + LOW] = low64(seconds, nanos);
-    this.time[at + HIGH] = high64(seconds, nanos);
+    this.time[at + LOW] = low | 0;
+    this.time[at + HIGH] = (carried + Math.floor(low / 4294967296)) | 0;
   }
 
   /** Sets the time of the row begun to any 64-bit number of nanoseconds. */

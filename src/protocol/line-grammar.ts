@@ -4,6 +4,7 @@
  * follows a backslash never delimits.
  */
 
+import { isUtf8 } from 'node:buffer';
 import type { Precision } from '../model/parse-result.ts';
 import type { PointLimits } from './limits.ts';
 import { MAX_TIME, MIN_TIME, parseTimestamp } from './line-time.ts';
@@ -249,7 +250,7 @@ class LineReader {
   /** The text of a range that must be UTF-8 and, outside quotes, free of NUL and line breaks. */
   private clean(start: number, end: number, quoted = false): string {
     const text = this.text(start, end);
-    if (text.includes('\ufffd') && !isValidUtf8(this.bytes.subarray(start, end)))
+    if (text.includes('\ufffd') && !isUtf8(this.bytes.subarray(start, end)))
       throw new LineError('invalid UTF-8');
     if (!quoted && /[\0\n]/.test(text)) throw new LineError('NUL or line break in a name or tag value');
     return text;
@@ -258,10 +259,6 @@ class LineReader {
   private text(start: number, end: number): string {
     return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, end - start).toString('utf8');
   }
-}
-
-function isValidUtf8(bytes: Uint8Array): boolean {
-  return Buffer.from(Buffer.from(bytes).toString('utf8'), 'utf8').equals(bytes);
 }
 
 function unescape(text: string): string {

@@ -3,7 +3,6 @@
  * has seen spelled the same way before, with plain numbers, allocating nothing per point; whatever else it meets it
  * leaves, without a trace, to the complete grammar (line-grammar.ts), which also teaches it the new spellings.
  */
-import { isUtf8 } from 'node:buffer';
 import type { LineParser, ParsedPoints, Precision } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import type { Series } from '../model/series.ts';
@@ -79,10 +78,10 @@ class LineScanner {
     this.hasNow = false;
     this.errors = new PointErrors(batch.body);
     this.spelling.scope = this.dictionary.scope(batch.database, SpellingKind.line);
-    const fast = run.fast && isUtf8(batch.body);
+    this.dictionary.guesses.restart();
     let at = this.bytes[0] === 0xef && this.bytes[1] === 0xbb && this.bytes[2] === 0xbf ? 3 : 0;
     while (at < this.end) {
-      const next = fast ? this.fastLine(at) : -1;
+      const next = run.fast ? this.fastLine(at) : -1;
       at = next >= 0 ? next : this.slowLine(at);
     }
     return { kind: 'parsed', good: batch.rows, failed: this.errors.failed, errors: this.errors.list };
@@ -90,18 +89,11 @@ class LineScanner {
 
   /** Takes the line at `start` and returns where the next one starts, or -1 when the slow path must decide. */
   private fastLine(start: number): number {
-    const { bytes, view, end, spelling } = this;
-    let keyEnd = hashUntil(view, start, SPACE, this.dictionary.seed);
-    if (bytes[keyEnd - 1] === BACKSLASH && keyEnd > start) keyEnd = this.escapedKeyEnd(keyEnd, start);
-    if (keyEnd >= end || keyEnd - start > MAX_FAST_KEY) return -1;
-    spelling.start1 = start;
-    spelling.end1 = keyEnd;
-    spelling.hash = hashed.hash;
-    // Nothing else is checked: whatever the slow path would refuse is not in the dictionary.
-    const series = this.dictionary.find(this.view, spelling);
+    const { bytes, spelling } = this;
+    const series = this.fastSeries(start);
     if (series === undefined) return -1;
     this.batch.beginRow(series, start);
-    let i = keyEnd + 1;
+    let i = spelling.end1 + 1;
     if (bytes[i] === SPACE) i = this.skipSpaces(i);
     i = this.fastFields(series, i);
     if (i < 0) return -1;
@@ -110,6 +102,24 @@ class LineScanner {
     if (i < 0 || i - start > this.limits.lineBytes) return -1;
     this.batch.endRow();
     return i;
+  }
+
+  /** The series at `start`, its end left in the spelling. What the slow path would refuse is not in the dictionary. */
+  private fastSeries(start: number): Series | undefined {
+    const { bytes, view, end, spelling, dictionary } = this;
+    const { guesses } = dictionary;
+    const guess = guesses.guess(spelling.scope);
+    if (guess !== 0) {
+      spelling.end1 = guesses.endOfFirst(view, start, guess, SPACE);
+      if (spelling.end1 >= 0) return guesses.follow(guess);
+    }
+    let keyEnd = hashUntil(view, start, SPACE, dictionary.seed);
+    if (bytes[keyEnd - 1] === BACKSLASH && keyEnd > start) keyEnd = this.escapedKeyEnd(keyEnd, start);
+    if (keyEnd >= end || keyEnd - start > MAX_FAST_KEY) return undefined;
+    spelling.start1 = start;
+    spelling.end1 = keyEnd;
+    spelling.hash = hashed.hash;
+    return dictionary.find(view, spelling);
   }
 
   /** End of a key that has a backslash before its first space; its hash is left in `hashed`. */

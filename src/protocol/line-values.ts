@@ -3,6 +3,7 @@
  * function adds the value to the batch and returns the position after it, where a comma, a blank or the end of the
  * line stands, or -1 when the complete grammar must decide.
  */
+import { isUtf8 } from 'node:buffer';
 import { high64, low64 } from '../model/int64.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import { scanDecimal, scanInteger, scratch } from './number.ts';
@@ -66,13 +67,17 @@ function addBoolean(batch: PointBatch, field: FieldSpelling, start: number, end:
 function addString(batch: PointBatch, field: FieldSpelling, start: number, end: number): number {
   const bytes = batch.body;
   let escaped = false;
+  let anyBits = 0;
   let i = start;
   for (; i < end && bytes[i] !== QUOTE; i++) {
+    anyBits |= bytes[i] as number;
     if (bytes[i] !== BACKSLASH) continue;
     i++;
+    anyBits |= bytes[i] as number;
     escaped ||= bytes[i] === QUOTE || bytes[i] === BACKSLASH;
   }
   if (i >= end || !isDelimiter(bytes, i + 1, end)) return -1;
+  if (anyBits >= 0x80 && !isUtf8(bytes.subarray(start, i))) return -1;
   batch.addString(field.slots.of('string'), start, i - start, escaped);
   return i + 1;
 }

@@ -58,16 +58,23 @@ export class SeriesDictionary {
     return (id * 4 + kind) | 0;
   }
 
-  /** The series spelled so, or undefined when it is not remembered. */
+  /** The series spelled so, or undefined when it is not remembered. Learns the order in which series come. */
   find(view: DataView, spelling: Spelling): Series | undefined {
-    const series = this.young.find(view, spelling);
-    if (series !== undefined) return series;
-    return this.promote(view, spelling);
+    const record = this.young.locate(view, spelling);
+    return record !== 0 ? this.young.follow(record) : this.promote(view, spelling);
+  }
+
+  /**
+   * The generation to ask for a guess: senders repeat their series in the same order, so comparing with the one that
+   * followed last time is mostly right, and cheaper than hashing. Ask anew for each point.
+   */
+  get guesses(): SeriesGeneration {
+    return this.young;
   }
 
   /** Remembers a spelling of a series. */
   addSpelling(view: DataView, spelling: Spelling, series: Series): void {
-    if (this.young.find(view, spelling) === undefined) this.insert(view, spelling, series, 0);
+    if (this.young.locate(view, spelling) === 0) this.insert(view, spelling, series, 0);
   }
 
   /** The table of this name. */
@@ -94,7 +101,8 @@ export class SeriesDictionary {
       start2: 0,
       end2: 0,
     };
-    const known = this.find(view, spelling);
+    const record = this.young.locate(view, spelling);
+    const known = record !== 0 ? this.young.seriesOf(record) : this.promote(view, spelling);
     if (known !== undefined) return known;
     const tagSet = this.table(database, name).tagSet(sorted.map(([key]) => key));
     const series = new Series(
@@ -107,8 +115,10 @@ export class SeriesDictionary {
 
   private promote(view: DataView, spelling: Spelling): Series | undefined {
     if (this.old.size === 0) return undefined;
-    const series = this.old.find(view, spelling);
-    if (series !== undefined) this.insert(view, spelling, series, 1);
+    const record = this.old.locate(view, spelling);
+    if (record === 0) return undefined;
+    const series = this.old.seriesOf(record);
+    this.insert(view, spelling, series, 1);
     return series;
   }
 

@@ -9,7 +9,7 @@ import type { TableEntry } from './table-entry.ts';
 
 const MAX_PROBES = 32;
 /** Words of a record before its bytes. */
-const RECORD_HEAD = 5;
+const RECORD_HEAD = 6;
 /** Words that `equalsWords` may look at after a record. */
 const READ_AHEAD = 2;
 /** Estimated bytes of the objects behind one new series or table, beside its strings. */
@@ -33,24 +33,69 @@ export class SeriesGeneration {
   readonly tables = new Map<string, TableEntry>();
   /** Where a record begins in the arena, plus one; 0 = free. */
   private slots = new Int32Array(2048);
-  /** Records: hash, scope, length of both ranges, index in `series`, then the bytes. Together, for the cache's sake. */
+  /**
+   * Records: hash, scope, length of both ranges, index in `series`, the record that followed, then the bytes; all
+   * together, for the cache's sake. A record is named by its place plus one, so that 0 can mean none.
+   */
   private arena = new Int32Array(16_384);
   private arenaUsed = 0;
   private readonly series: Series[] = [];
 
-  /** The series spelled so, or undefined. */
-  find(view: DataView, spelling: Spelling): Series | undefined {
+  /** The record found last; the one that followed it the last time is a good guess for what comes next. */
+  private last = 0;
+
+  /** The record with this spelling, or 0. */
+  locate(view: DataView, spelling: Spelling): number {
     const { slots, arena } = this;
     const mask = slots.length - 1;
     let slot = spelling.hash & mask;
     for (let probe = 0; probe < MAX_PROBES; probe++) {
       const at = (slots[slot] as number) - 1;
-      if (at < 0) return undefined;
-      if (arena[at] === spelling.hash && this.matches(view, spelling, at))
-        return this.series[arena[at + 4] as number];
+      if (at < 0) return 0;
+      if (arena[at] === spelling.hash && this.matches(view, spelling, at)) return at + 1;
       slot = (slot + 1) & mask;
     }
-    return undefined;
+    return 0;
+  }
+
+  /** The series of a record. */
+  seriesOf(record: number): Series {
+    return this.series[this.arena[record + 3] as number] as Series;
+  }
+
+  /** The series of the record found, which from now on is guessed to follow the one found before it. */
+  follow(record: number): Series {
+    if (this.last !== 0) this.arena[this.last + 4] = record;
+    this.last = record;
+    return this.seriesOf(record);
+  }
+
+  /** The record to expect next, or 0. */
+  guess(scope: number): number {
+    const next = this.last === 0 ? 0 : (this.arena[this.last + 4] as number);
+    return next !== 0 && this.arena[next] === scope ? next : 0;
+  }
+
+  /** Forgets what was found last: another body begins. */
+  restart(): void {
+    this.last = 0;
+  }
+
+  /** Where the record's first range ends when it stands at `start` and `stop` follows it; else -1. */
+  endOfFirst(view: DataView, start: number, record: number, stop: number): number {
+    const end = start + (this.arena[record + 1] as number);
+    if (end >= view.byteLength || view.getUint8(end) !== stop) return -1;
+    return equalsWords(view, start, end, this.arena, record + RECORD_HEAD - 1) ? end : -1;
+  }
+
+  /** The same for the second range. */
+  endOfSecond(view: DataView, start: number, record: number, stop: number): number {
+    const end = start + (this.arena[record + 2] as number);
+    if (end >= view.byteLength || view.getUint8(end) !== stop) return -1;
+    const first = record + RECORD_HEAD - 1;
+    return equalsWords(view, start, end, this.arena, first + wordsFor(this.arena[record + 1] as number))
+      ? end
+      : -1;
   }
 
   /** Remembers a spelling that is not there yet. Does nothing when its place in the table is crowded. */
@@ -67,6 +112,7 @@ export class SeriesGeneration {
     this.arena[at + 2] = length1;
     this.arena[at + 3] = length2;
     this.arena[at + 4] = this.size;
+    this.arena[at + 5] = 0;
     const second =
       at + RECORD_HEAD + packWords(view, spelling.start1, spelling.end1, this.arena, at + RECORD_HEAD);
     this.arenaUsed = second + packWords(view, spelling.start2, spelling.end2, this.arena, second);
