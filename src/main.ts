@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Entry: arguments, configuration, the app, signals, exit code. The only place that ends the process. */
-import { pino } from 'pino';
+import { once } from 'node:events';
+import { type Logger, pino } from 'pino';
 import { type App, buildApp } from './app.ts';
 import { readCommandLine } from './cli.ts';
 import type { Config } from './config.ts';
@@ -23,6 +24,8 @@ async function run(config: Config): Promise<void> {
     logger.fatal({ err: error }, 'unforeseen error');
     process.exit(FAILED);
   });
+  const stop = stopSignal(logger);
+  logger.info({ sink: config.sink.kind, version: packageVersion() }, 'starting');
   let app: App;
   try {
     app = await buildApp(config, logger);
@@ -32,30 +35,37 @@ async function run(config: Config): Promise<void> {
     process.exitCode = badConfig ? BAD_CONFIG : FAILED;
     return;
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(app, signal));
+  await serve(app, stop, logger);
+  const { failed } = await app.close();
+  if (failed.length > 0) process.exitCode = FAILED;
+  logger.info({ failed }, 'stopped');
+}
+
+/** Aborted by the first signal, also by one that comes while starting; the second ends the process at once. */
+function stopSignal(logger: Logger): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) {
+        logger.warn({ signal }, 'second signal: ending at once');
+        process.exit(FAILED);
+      }
+      logger.info({ signal }, 'stopping');
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+/** Serves until asked to stop, or not at all when that was asked before or the address can't be had. */
+async function serve(app: App, stop: AbortSignal, logger: Logger): Promise<void> {
+  if (stop.aborted) return;
   try {
-    const url = await app.listen();
-    logger.info({ url, sink: config.sink.kind, version: packageVersion() }, 'listening');
+    logger.info({ url: await app.listen() }, 'listening');
   } catch (error) {
     logger.fatal({ err: error }, 'could not listen');
     process.exitCode = FAILED;
-    await app.close();
+    return;
   }
-
-  let stopping = false;
-  function stop(running: App, signal: NodeJS.Signals): void {
-    if (stopping) {
-      logger.warn({ signal }, 'second signal: ending at once');
-      process.exit(FAILED);
-    }
-    stopping = true;
-    logger.info({ signal }, 'stopping');
-    void finish(running);
-  }
-
-  async function finish(running: App): Promise<void> {
-    const { failed } = await running.close();
-    if (failed.length > 0) process.exitCode = FAILED;
-    logger.info({ failed }, 'stopped');
-  }
+  if (!stop.aborted) await once(stop, 'abort');
 }

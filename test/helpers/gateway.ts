@@ -13,16 +13,20 @@ const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 /** A line of the log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
 
-/** A running gateway. */
-export interface Gateway {
-  readonly url: string;
-  readonly port: number;
+/** A gateway's process, which may still be starting. */
+interface Launched {
   readonly child: ChildProcess;
   readonly logs: readonly LogLine[];
   /** Resolves with the first line, past or future, that has this message. */
   logged(message: string): Promise<LogLine>;
   /** Sends the signal and resolves with the exit code, or the signal that ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | string>;
+}
+
+/** A running gateway. */
+export interface Gateway extends Launched {
+  readonly url: string;
+  readonly port: number;
 }
 
 /** A folder that vanishes with the test. */
@@ -38,6 +42,17 @@ export async function startGateway(
   folder: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Gateway> {
+  const launched = launchGateway(t, folder, env);
+  const url = String((await launched.logged('listening'))['url']);
+  return { ...launched, url, port: Number(new URL(url).port) };
+}
+
+/** The same without waiting until it serves. */
+export function launchGateway(
+  t: TestContext,
+  folder: string,
+  env: Readonly<Record<string, string>> = {},
+): Launched {
   const child = spawn(process.execPath, [MAIN], {
     cwd: folder,
     env: { PATH: process.env['PATH'] ?? '', SLUICE_LISTEN_PORT: '0', SLUICE_LOG_SAMPLE_MS: '0', ...env },
@@ -48,14 +63,9 @@ export async function startGateway(
     child.kill('SIGKILL');
     await exited;
   });
-  const { logs, logged } = followLog(child);
-  const url = String((await logged('listening'))['url']);
   return {
-    url,
-    port: Number(new URL(url).port),
+    ...followLog(child),
     child,
-    logs,
-    logged,
     async stop(signal = 'SIGTERM') {
       child.kill(signal);
       const [code, by] = await exited;
@@ -64,7 +74,7 @@ export async function startGateway(
   };
 }
 
-function followLog(child: ChildProcess): Pick<Gateway, 'logs' | 'logged'> {
+function followLog(child: ChildProcess): Pick<Launched, 'logs' | 'logged'> {
   const logs: LogLine[] = [];
   const waiting = new Set<() => void>();
   let ended = false;

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { runGateway, startGateway, temporaryFolder } from '../helpers/gateway.ts';
+import { launchGateway, runGateway, startGateway, temporaryFolder } from '../helpers/gateway.ts';
 
 describe('the program', () => {
   for (const [args, out] of [
@@ -47,6 +47,13 @@ describe('the program', () => {
     const { code, out } = await runGateway(temporaryFolder(t), [], { SLUICE_LISTEN_PORT: String(port) });
     assert.equal(code, 1);
     assert.match(out, /EADDRINUSE/);
+  });
+
+  it('a signal while it starts stops it as one that comes later', async (t) => {
+    const gateway = launchGateway(t, temporaryFolder(t));
+    await gateway.logged('starting');
+    assert.equal(await gateway.stop(), 0);
+    await gateway.logged('stopped');
   });
 
   it('a database file that another gateway has open ends with 2 and says so', async (t) => {
