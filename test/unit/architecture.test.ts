@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, it } from 'node:test';
-import { violationsOf } from '../helpers/architecture.ts';
+import { unusedGrants, violationsOf } from '../helpers/architecture.ts';
 
 function sourceFiles(folder: string): readonly string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
@@ -22,6 +22,16 @@ describe('the sources', () => {
       files.flatMap((path) => violationsOf(path, readFileSync(path, 'utf8'))),
       [],
     );
+  });
+
+  it('use all that the rules grant', () => {
+    const sources = new Map(files.map((path) => [path, readFileSync(path, 'utf8')]));
+    assert.deepEqual(unusedGrants(sources), []);
+    const without = new Map([...sources].filter(([path]) => path !== 'src/version.ts'));
+    assert.deepEqual(unusedGrants(without), ['src/version.ts is not there']);
+    assert.deepEqual(unusedGrants(new Map([...sources, ['src/cli.ts', "import './config.ts';"]])), [
+      'src/cli.ts does not import node:util',
+    ]);
   });
 });
 
@@ -48,6 +58,7 @@ describe('the rules', () => {
       "import '../duckdb/open.ts';",
       'src/sink/discard may not import ../duckdb/open.ts',
     ],
+    ['src/sink/duckdb/a.ts', "import { x } from '../x.ts';", 'src/sink/duckdb may not import ../x.ts'],
     ['src/http/a.ts', "import { Counter } from 'prom-client';", 'src/http may not import prom-client'],
     ['src/util/a.ts', "import { LRUCache } from 'lru-cache';", 'src/util may not import lru-cache'],
     ['src/app.ts', "import Bottleneck from 'bottleneck';", 'src/app.ts may not import bottleneck'],
@@ -87,7 +98,7 @@ describe('the rules', () => {
     ['src/guard/deep/a.ts', "import { x } from '../x.ts';"],
     ['src/config/a.ts', "import { x } from '../config.ts';\nprocess.env.HOME;"],
     ['src/config.ts', "import { parse } from 'yaml';"],
-    ['src/sink/duckdb/a.ts', "import { x } from '@duckdb/node-api';\nimport { y } from '../y.ts';"],
+    ['src/sink/duckdb/a.ts', "import { x } from '@duckdb/node-api';\nimport { y } from '../../util/y.ts';"],
     ['src/util/clock.ts', 'const x = Date.now();'],
     ['src/app.ts', "import { x } from '../routes/x.ts';\nimport { y } from './sink/duckdb/open.ts';"],
     ['src/model/a.ts', "/**\n * import { x } from '../ddl/x.ts'; process.env\n */\n// process.exit"],
