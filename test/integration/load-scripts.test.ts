@@ -65,10 +65,12 @@ describe('the load scripts', { skip }, () => {
     }
   });
 
-  it('storm.sh sends both streams, counts them apart, and shows the counters', async (t) => {
+  it('storm.sh makes the healthy tables, sends both streams, counts them apart, and shows the counters', async (t) => {
     const { url, received } = await startReceiver(t);
     const { stdout } = await run('sh', ['test/load/storm.sh', url, '1', '60', 'storm-%d', '1']);
-    const puts = received.filter(({ path }) => path === '/api/put');
+    const [first, ...puts] = received.filter(({ path }) => path === '/api/put');
+    const made = (JSON.parse(String(first?.body)) as { metric: string }[]).map(({ metric }) => metric);
+    assert.deepEqual(new Set(made), new Set(Array.from({ length: 20 }, (_, i) => `load.healthy.${i}`)));
     const stormy = puts.filter(({ body }) => body.includes('"storm-59"') || body.includes('"storm-0"'));
     assert.ok(stormy.length > 0 && stormy.length < puts.length);
     assert.equal(count(stdout, 'storm', 400) + count(stdout, 'healthy', 204), puts.length);
