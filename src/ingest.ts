@@ -3,6 +3,7 @@
  * goes to the flush queue in one piece; refused and deferred rows are marked and reported. Rows of healthy tables
  * are stored whatever happens to the others.
  */
+import { GatewayError } from './errors.ts';
 import type {
   Admission,
   AdmitContext,
@@ -15,13 +16,15 @@ import { createBatchPool } from './model/batch-pool.ts';
 import type { Ingest, IngestContext, IngestResult, RowRefusal } from './model/ingest.ts';
 import { MAX_REFUSALS } from './model/ingest.ts';
 import type { PointBatch, TableGroup } from './model/point-batch.ts';
-import type { Field } from './model/series.ts';
+import type { Field, Series } from './model/series.ts';
 import { WriteError } from './model/sink.ts';
+import { tableKey } from './model/table.ts';
 
-/** How often a batch is admitted anew because the database said that a table or column is gone. */
+/** How often a batch is written before the rows of tables that are missing once more are held back. */
 const MAX_ATTEMPTS = 3;
 /** When to send again after the database failed; jittered. */
 const RETRY_MS = 2_000;
+const NO_PARTS: Admission['parts'] = new Map();
 
 /** What ingest needs. */
 export interface IngestDeps {
@@ -37,7 +40,14 @@ export interface IngestMetrics {
   rowsDeferred(reason: DeferReason, rows: number): void;
 }
 
-type Verdicts = (Verdict | undefined)[];
+/** One request on its way. `verdicts`: by row, once there is one. */
+interface Submission {
+  readonly batch: PointBatch;
+  readonly context: AdmitContext;
+  verdicts: (Verdict | undefined)[] | undefined;
+}
+
+type Deferred = Extract<Verdict, { kind: 'deferred' }>;
 
 /** Makes the ingest path. How many bytes are in flight is bounded where they come in, by the transports. */
 export function createIngest(deps: IngestDeps): Ingest {
@@ -47,6 +57,8 @@ export function createIngest(deps: IngestDeps): Ingest {
 class IngestPath implements Ingest {
   private readonly deps: IngestDeps;
   private readonly pool = createBatchPool();
+  /** All batches of a flush fail with one error, and what it says about tables is to be learnt once. */
+  private learntFrom: WriteError | undefined;
 
   constructor(deps: IngestDeps) {
     this.deps = deps;
@@ -62,48 +74,81 @@ class IngestPath implements Ingest {
 
   async submit(batch: PointBatch, context: IngestContext): Promise<IngestResult> {
     const { source, askedBy, signal } = context;
-    const verdicts: Verdicts = [];
-    await this.store(batch, { source, askedBy, signal, newTables: 0 }, verdicts);
-    if (batch.skipped === 0) {
+    const submission: Submission = {
+      batch,
+      context: { source, askedBy, signal, newTables: 0 },
+      verdicts: undefined,
+    };
+    await this.store(submission);
+    if (submission.verdicts === undefined) {
       return { stored: batch.rows, rejected: 0, refusals: [], deferred: 0, deferral: undefined };
     }
-    this.count(verdicts);
-    return summarise(batch, verdicts);
+    this.count(submission.verdicts);
+    return summarise(batch, submission.verdicts);
   }
 
   /** Writes what may be written; tables that turn out to be gone are admitted again. */
-  private async store(batch: PointBatch, context: AdmitContext, verdicts: Verdicts): Promise<void> {
-    const { guard, flush } = this.deps;
+  private async store(submission: Submission): Promise<void> {
+    const { batch } = submission;
     for (let attempt = 1; ; attempt++) {
-      await this.admit(batch, context, verdicts);
+      await this.admit(submission);
       if (batch.skipped === batch.rows) return;
-      try {
-        await flush.write(batch);
-        return;
-      } catch (error) {
-        if (!(error instanceof WriteError)) throw error;
-        const { failure } = error;
-        if (failure.kind !== 'missing') return this.deferRest(batch, verdicts, failure.message);
-        if (attempt === MAX_ATTEMPTS)
-          return this.deferRest(batch, verdicts, 'tables vanish as soon as they are made');
-        for (const { database, table } of failure.tables) guard.invalidate({ database, name: table });
+      const error = await this.write(batch);
+      if (error === undefined) return;
+      if (error instanceof GatewayError) return hold(submission, this.defer('overload', error.message));
+      const { failure } = error;
+      if (failure.kind !== 'missing') {
+        return hold(submission, this.defer('database_down', failure.message));
       }
+      this.learn(error);
+      if (attempt < MAX_ATTEMPTS) continue;
+      const held = batch.skipped;
+      const tables = new Set(failure.tables.map(tableKey));
+      hold(submission, this.defer('ddl_pending', 'the table vanishes as soon as it is made'), tables);
+      if (batch.skipped === held) return hold(submission, this.defer('database_down', error.message));
     }
   }
 
-  /** Asks the guard about every table that is not known; marks and reports the rows that may not be written. */
-  private async admit(batch: PointBatch, context: AdmitContext, verdicts: Verdicts): Promise<void> {
+  /** Answers the failures after which a sender should try again. */
+  private async write(batch: PointBatch): Promise<WriteError | GatewayError | undefined> {
+    try {
+      await this.deps.flush.write(batch);
+      return undefined;
+    } catch (error) {
+      if (error instanceof WriteError) return error;
+      if (error instanceof GatewayError && error.code === 'overload') return error;
+      throw error;
+    }
+  }
+
+  private learn(error: WriteError): void {
+    if (this.learntFrom === error || error.failure.kind !== 'missing') return;
+    this.learntFrom = error;
+    for (const { database, table } of error.failure.tables) {
+      this.deps.guard.invalidate({ database, name: table });
+    }
+  }
+
+  /**
+   * Asks the guard about every table that is not known; marks the rows that may not be written. A request that is
+   * aborted ends only when no answer can come that would touch its batch.
+   */
+  private async admit(submission: Submission): Promise<void> {
+    const { batch, context } = submission;
     const { guard } = this.deps;
     const pending: Promise<void>[] = [];
     for (let g = 0; g < batch.groupCount; g++) {
       const group = batch.groups[g] as TableGroup;
-      if (guard.isReady(group)) continue;
-      pending.push(guard.admit(group, context).then((admission) => apply(batch, group, admission, verdicts)));
+      if (guard.isReady(group) || !batch.hasRows(group)) continue;
+      pending.push(guard.admit(group, context).then((admission) => apply(submission, group, admission)));
     }
-    if (pending.length > 0) await Promise.all(pending);
+    if (pending.length === 0) return;
+    for (const ended of await Promise.allSettled(pending)) {
+      if (ended.status === 'rejected') throw ended.reason;
+    }
   }
 
-  private count(verdicts: Verdicts): void {
+  private count(verdicts: readonly (Verdict | undefined)[]): void {
     const { metrics } = this.deps;
     const rejected = new Map<RejectReason, number>();
     const deferred = new Map<DeferReason, number>();
@@ -115,46 +160,54 @@ class IngestPath implements Ingest {
     for (const [reason, rows] of deferred) metrics.rowsDeferred(reason, rows);
   }
 
-  private deferRest(batch: PointBatch, verdicts: Verdicts, message: string): void {
+  private defer(reason: DeferReason, message: string): Deferred {
     const { random = Math.random } = this.deps;
-    const retryAfterMs = Math.round(RETRY_MS * (0.5 + random()));
-    const verdict: Verdict = { kind: 'deferred', reason: 'database_down', message, retryAfterMs };
-    for (let row = 0; row < batch.rows; row++)
-      if (batch.skip[row] === 0) refuse(batch, row, verdict, verdicts);
+    return { kind: 'deferred', reason, message, retryAfterMs: Math.round(RETRY_MS * (0.5 + random())) };
   }
 }
 
-function refuse(batch: PointBatch, row: number, verdict: Verdict, verdicts: Verdicts): void {
-  batch.skipRow(row);
-  verdicts[row] = verdict;
+/** Holds back what is left of the batch, or of these tables (`tableKey`s). */
+function hold(submission: Submission, verdict: Deferred, tables?: ReadonlySet<string>): void {
+  const { batch } = submission;
+  for (let g = 0; g < batch.groupCount; g++) {
+    const group = batch.groups[g] as TableGroup;
+    if (tables === undefined || tables.has(group.table.key)) {
+      apply(submission, group, { refused: verdict, parts: NO_PARTS });
+    }
+  }
 }
 
 /** Marks the rows of a group that the admission keeps out. */
-function apply(batch: PointBatch, group: TableGroup, admission: Admission, verdicts: Verdicts): void {
-  const { refused, parts } = admission;
+function apply(submission: Submission, group: TableGroup, { refused, parts }: Admission): void {
   if (refused === undefined && parts.size === 0) return;
+  const { batch } = submission;
+  const verdicts = (submission.verdicts ??= []);
+  // A table may have its first row anywhere, and an array that grows by leaps becomes a hash table.
+  verdicts.length = batch.rows;
   for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
     if (batch.skip[row] !== 0) continue;
-    const verdict = refused ?? parts.get(batch.series[row]!.tagSet) ?? cellVerdict(batch, row, parts);
-    if (verdict !== undefined) refuse(batch, row, verdict, verdicts);
+    const verdict = refused ?? partVerdict(batch, row, parts);
+    if (verdict === undefined) continue;
+    batch.skipRow(row);
+    verdicts[row] = verdict;
   }
 }
 
-/** The first verdict on a field of the row; a permanent one counts more, for the row can never pass. */
-function cellVerdict(batch: PointBatch, row: number, parts: Admission['parts']): Verdict | undefined {
-  let found: Verdict | undefined;
-  for (let cell = batch.firstCell[row] as number; cell < (batch.firstCell[row + 1] as number); cell++) {
+/** The first verdict on a part of the row; a permanent one counts more, for the row can never pass. */
+function partVerdict(batch: PointBatch, row: number, parts: Admission['parts']): Verdict | undefined {
+  let found = parts.get((batch.series[row] as Series).tagSet);
+  const end = batch.firstCell[row + 1] as number;
+  for (let cell = batch.firstCell[row] as number; cell < end && found?.kind !== 'rejected'; cell++) {
     const verdict = parts.get(batch.cellField[cell] as Field);
-    if (verdict?.kind === 'rejected') return verdict;
-    found ??= verdict;
+    if (found === undefined || verdict?.kind === 'rejected') found = verdict;
   }
   return found;
 }
 
-function summarise(batch: PointBatch, verdicts: Verdicts): IngestResult {
+function summarise(batch: PointBatch, verdicts: readonly (Verdict | undefined)[]): IngestResult {
   const refusals: RowRefusal[] = [];
   let rejected = 0;
-  let deferral: Extract<Verdict, { kind: 'deferred' }> | undefined;
+  let deferral: Deferred | undefined;
   for (let row = 0; row < batch.rows; row++) {
     const verdict = verdicts[row];
     if (verdict?.kind === 'deferred') deferral ??= verdict;

@@ -2,7 +2,7 @@
 import { PointBatch } from './point-batch.ts';
 
 const MAX_BATCHES = 64;
-/** A batch that grew larger than this is left to the garbage collector. */
+/** A batch that grew larger than this, or that a flush still reads, is left to the garbage collector. */
 const MAX_BATCH_BYTES = 4 * 2 ** 20;
 
 /** Lends batches. */
@@ -21,7 +21,9 @@ export function createBatchPool(): BatchPool {
       return batch;
     },
     release(batch) {
-      if (free.length < MAX_BATCHES && batch.capacityBytes <= MAX_BATCH_BYTES) free.push(batch);
+      if (batch.users > 0 || free.length === MAX_BATCHES || batch.capacityBytes > MAX_BATCH_BYTES) return;
+      batch.clear();
+      free.push(batch);
     },
   };
 }

@@ -51,7 +51,8 @@ export interface Ingest {
   /**
    * Admits and writes the rows of a parsed batch; resolves when each row's fate is known and the batch is no longer
    * in use. Rows of healthy tables are stored whatever happens to the others.
-   * @throws {GatewayError} overload when too much waits to be written; closed when the gateway is stopping.
+   * @throws {GatewayError} closed when the gateway is stopping.
+   * @throws the reason of `context.signal`, when that aborts before the rows were handed to the database.
    */
   submit(batch: PointBatch, context: IngestContext): Promise<IngestResult>;
 }

@@ -4,8 +4,9 @@
  * use. A batch of 100 points over 90 tables costs a handful of typed arrays that the pool hands on from request
  * to request, where one typed array per table and column would cost more than the parsing (docs/performance.md).
  *
- * Filled by the parsers in one pass (`addRow`, then `add…` per cell, then `endRow`, or `dropRow` on an error);
- * read by the guard (groups), marked by ingest (`skip`), read by the sinks. Not safe for use after `reset`.
+ * Filled by the parsers in one pass (`beginRow`, then `add…` per cell, then `endRow`; a row that is begun and not
+ * ended never was); read by the guard (groups), marked by ingest (`skip`), read by the sinks (`users`). Not safe for
+ * use after `reset`.
  */
 import type { Field, Series, Table, TagSet } from './series.ts';
 
@@ -21,6 +22,10 @@ export interface TableGroup {
   readonly fields: Field[];
 }
 
+const NO_BODY = new Uint8Array(0);
+/** About what a group and its arrays take. */
+const GROUP_BYTES = 256;
+
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 const LOW = littleEndian ? 0 : 1;
 const HIGH = 1 - LOW;
@@ -28,12 +33,14 @@ const HIGH = 1 - LOW;
 /** A batch of points; see the module comment. Sizes grow by doubling and are kept for the next use. */
 export class PointBatch {
   /** The request's body; string cells point into it. */
-  body: Uint8Array = new Uint8Array(0);
+  body: Uint8Array = NO_BODY;
   database = '';
   rows = 0;
   cells = 0;
   /** Rows whose `skip` is set. */
   skipped = 0;
+  /** Flushes that read it. Should there be one still when its request is over, the batch can't be used again. */
+  users = 0;
 
   series: Series[] = [];
   /** Nanoseconds since the epoch: two 32-bit halves per row. `timeNs` is the same memory. */
@@ -66,7 +73,7 @@ export class PointBatch {
     this.sizeCells(cellCapacity);
   }
 
-  /** Empties the batch for a new request. Memory and the references in it are kept: both are bounded by the pool. */
+  /** Empties the batch for a new request; its arrays are kept. */
   reset(body: Uint8Array, database: string): void {
     this.body = body;
     this.database = database;
@@ -75,9 +82,31 @@ export class PointBatch {
     this.stamp = {};
   }
 
-  /** Bytes of its typed arrays, for the pool's bound. */
+  /** Lets go of all that the request brought, or batches at rest would keep bodies and names of any size alive. */
+  clear(): void {
+    const none = undefined as never;
+    this.body = NO_BODY;
+    this.pendingSeries = undefined;
+    this.series.fill(none, 0, this.rows);
+    this.cellField.fill(none, 0, this.cells);
+    for (let g = 0; g < this.groupCount; g++) {
+      const group = this.groups[g] as TableGroup;
+      group.table = none;
+      group.tagSets.fill(none);
+      group.fields.fill(none);
+    }
+  }
+
+  /** Bytes that it keeps when it is cleared, for the pool's bound. */
   get capacityBytes(): number {
-    return this.time.byteLength * 3 + this.cellFloat.byteLength * 2;
+    return this.time.byteLength * 3 + this.cellFloat.byteLength * 2 + this.groups.length * GROUP_BYTES;
+  }
+
+  /** True when a row of the group is not skipped. */
+  hasRows(group: TableGroup): boolean {
+    let row = group.firstRow;
+    while (row >= 0 && this.skip[row] !== 0) row = this.nextRow[row] as number;
+    return row >= 0;
   }
 
   /** Begins a row; nothing of it counts until `endRow`. `offset` is where the point starts in the body. */
