@@ -94,19 +94,27 @@ export const GUARD_OPTIONS = {
     }),
     allow: list({
       ...patterns,
-      doc: 'If not empty, only tables whose whole name matches one of these patterns are created.',
+      doc:
+        'If not empty, only tables whose whole name matches one of these patterns are created. Tables that exist ' +
+        'are written to and get new columns all the same.',
     }),
     deny: list({
       ...patterns,
-      doc: 'Tables whose whole name matches one of these patterns are never created. Goes before `policy.allow`.',
+      doc:
+        'Points for tables whose whole name matches one of these patterns are refused, even where the table ' +
+        'exists. Goes before `policy.allow`.',
     }),
     allowDatabases: list({
       ...patterns,
-      doc: 'If not empty, only databases whose whole name matches one of these patterns are created.',
+      doc:
+        'If not empty, only databases whose whole name matches one of these patterns are created, and tables ' +
+        'only in them. With OpenTSDB clients, `opentsdb.database` has to be among them.',
     }),
     denyDatabases: list({
       ...patterns,
-      doc: 'Databases whose whole name matches one of these patterns get nothing created, and no new tables.',
+      doc:
+        'Points for databases whose whole name matches one of these patterns are refused, even where the database ' +
+        'exists. Goes before `policy.allowDatabases`.',
     }),
     maxDatabases: integer({
       ...budget,

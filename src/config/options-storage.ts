@@ -129,7 +129,7 @@ export const STORAGE_OPTIONS = {
       default: 2,
       min: 1,
       max: 64,
-      doc: 'Queries at a time. Over it, queries get 503 with Retry-After.',
+      doc: 'Queries at a time. Over it, twice as many wait; further ones get 503 with Retry-After.',
     }),
   },
   flush: {
