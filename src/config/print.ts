@@ -1,5 +1,5 @@
 /** Writes the configuration as YAML that can be loaded again, for `--print-config`. */
-import { Document, isScalar } from 'yaml';
+import { Document, isScalar, isSeq } from 'yaml';
 import type { ConfigSources } from './load.ts';
 import { ALL_OPTIONS, type Config, type OptionEntry } from './options.ts';
 
@@ -15,7 +15,9 @@ export function printConfig(
     document.setIn(at, document.createNode(shown(entry, config)));
     const node: unknown = document.getIn(at, true);
     const source = sources.get(entry.path);
-    if (source !== undefined && isScalar(node)) node.comment = ` ${source}`;
+    if (source === undefined) continue;
+    if (isScalar(node)) node.comment = ` ${source}`;
+    if (isSeq(node)) node.commentBefore = ` ${source}`;
   }
   return document.toString({ lineWidth: 0 });
 }

@@ -63,13 +63,16 @@ describe('printConfig', () => {
   });
 
   it('says of every value that is no default where it comes from', () => {
-    const readFile = () => 'log:\n  level: warn\n';
-    const loaded = loadConfig({ file: 's.yaml', env: { SLUICE_LISTEN_PORT: '0' }, readFile });
+    const readFile = () => 'log:\n  level: warn\npolicy:\n  deny: [a, b]\n';
+    const env = { SLUICE_LISTEN_PORT: '0', SLUICE_POLICY_ALLOW: '' };
+    const loaded = loadConfig({ file: 's.yaml', env, readFile });
     assert.equal(loaded.kind, 'ok');
     const { config, sources } = loaded;
     const printed = printConfig(config, sources);
     assert.match(printed, /^ {2}port: 0 # SLUICE_LISTEN_PORT$/m);
     assert.match(printed, /^ {2}level: warn # s.yaml:2$/m);
+    assert.match(printed, /^ {2}deny:\n {4}# s.yaml:4\n {4}- a\n {4}- b\n/m);
+    assert.match(printed, /^ {2}allow:\n {4}# SLUICE_POLICY_ALLOW\n {4}\[\]\n/m);
     assert.match(printed, /^ {2}host: 127.0.0.1$/m);
   });
 
