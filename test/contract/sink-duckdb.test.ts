@@ -242,6 +242,34 @@ describe('duckdb concurrency', () => {
     assert.equal(sink.stats().tables, 21);
   });
 
+  it('goes on writing, and loses nothing, while queries take all the memory there is', async (t) => {
+    const path = await databasePath();
+    const sink = await openTestDuckDb(t, { path, memoryLimitBytes: 64 * 1024 * 1024 });
+    await createM(sink);
+    const source = createTestSource('public');
+    const written = new AbortController();
+    const refusals: string[] = [];
+    const greedy = async (): Promise<void> => {
+      const hoard = 'SELECT list(range) FROM range(1000000000)';
+      while (!written.signal.aborted) refusals.push((await refusal(query(sink.sql, hoard))).code);
+    };
+    const queries = [greedy(), greedy()];
+    for (let i = 1; i <= 20; i++) await sink.writer.write([batchOf(i * 1_000, source)], signal);
+    written.abort();
+    await Promise.all(queries);
+    assert.ok(refusals.length > 0);
+    assert.ok(
+      refusals.every((code) => code === 'sql_invalid' || code === 'overload'),
+      String(refusals),
+    );
+    const count = 'SELECT count(*), count(value), sum(value)::BIGINT FROM m';
+    assert.equal((await query(sink.sql, count)).rowsJson, '[[20000,20000,199990000]]');
+    await sink.close();
+    await assert.rejects(stat(`${path}.wal`), { code: 'ENOENT' });
+    const again = await openTestDuckDb(t, { path });
+    assert.equal((await query(again.sql, count)).rowsJson, '[[20000,20000,199990000]]');
+  });
+
   it('waits at close for the write that runs, and stops the query that runs', async (t) => {
     const path = await databasePath();
     const sink = await openTestDuckDb(t, { path });

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { describe, it } from 'node:test';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { type ErrorCode, GatewayError } from '../../src/errors.ts';
+import { FUNCTIONS } from '../../src/sink/duckdb/sql-functions.ts';
 import { databasePath, openTestDuckDb, query } from '../helpers/duckdb.ts';
 import { createTestSource } from '../helpers/points.ts';
 
@@ -17,7 +19,48 @@ async function refusal(promise: Promise<unknown>): Promise<ErrorCode> {
   return error.code;
 }
 
+const times = <T>(count: number, make: (i: number) => T): T[] =>
+  Array.from({ length: count }, (_, i) => make(i));
+
+/** Small statements that DuckDB would expand to 2^24 of something, deaf to interrupts. */
+const BOMBS = [
+  `WITH a0 AS NOT MATERIALIZED (SELECT 1 AS x)${times(24, (i) => `, a${i + 1} AS NOT MATERIALIZED (SELECT l.x FROM a${i} l, a${i} r)`).join('')} FROM a24`,
+  `SELECT count(*) FROM ${'(SELECT *, * FROM '.repeat(24)}m${')'.repeat(24)}`,
+  `SELECT count(*) FROM ${'(SELECT COLUMNS(*), * FROM '.repeat(24)}m${')'.repeat(24)}`,
+  `SELECT 1 AS a0${times(24, (i) => `, a${i}+A${i} AS a${i + 1}`).join('')}`,
+  `SELECT {x: 1} AS a0${times(24, (i) => `, a${i}.x + a${i}.x AS a${i + 1}`).join('')}`,
+  `SELECT ${'nullif('.repeat(30)}1${', 2)'.repeat(30)}`,
+  `SELECT 1${' UNION ALL SELECT 1'.repeat(33)}`,
+  `FROM m${', m'.repeat(16)}`,
+  'SELECT NULL::INTEGER[100000][100000]',
+  "SELECT repeat('x', 1000000000)",
+  'SELECT range(1000000000)',
+  'SELECT * FROM unnest(generate_series(1, 1000000000))',
+  "SELECT lpad('x', 1000000000, 'x')",
+  "SELECT format('{:1000000000}', 1)",
+];
+
 const FORBIDDEN = [
+  ...BOMBS,
+  "SELECT current_setting('temp_directory')",
+  "SELECT getvariable('x')",
+  "SELECT value FROM m ORDER BY (SELECT current_setting('secret_directory'))",
+  'FROM pg_settings',
+  'FROM PG_CATALOG.pg_settings',
+  'FROM system.pg_catalog."PG_Settings"',
+  'FROM duckdb_databases',
+  'FROM duckdb_databases()',
+  'FROM pragma_database_list',
+  'FROM duckdb_logs',
+  'SELECT pg_sleep(100)',
+  'SELECT system.main.sleep_ms(100000)',
+  "SELECT list_transform([1], x -> getenv('HOME'))",
+  "SELECT sum(1) FILTER (nextval('s') > 0) OVER (ORDER BY sleep_ms(1))",
+  'FROM range(sleep_ms(100)::INTEGER)',
+  'VALUES (sleep_ms(100))',
+  "FROM query_table('m')",
+  "FROM sniff_csv('/etc/passwd')",
+  "FROM read_duckdb('/etc/x')",
   'INSERT INTO m VALUES (1)',
   'UPDATE _sluice.cells_float64 SET value = 0',
   'DELETE FROM _sluice.cells_float64',
@@ -89,7 +132,7 @@ const FORBIDDEN = [
   'SELECT',
   'SELECT nothing FROM nowhere',
   'SELECT 1 \u0000',
-  `SELECT ${'1,'.repeat(70_000)}1`,
+  `SELECT ${'1,'.repeat(80_000)}1`,
   `SELECT ${'('.repeat(20_000)}1${')'.repeat(20_000)}`,
 ];
 
@@ -117,6 +160,42 @@ describe('SQL reader: what it refuses', () => {
       signal,
     );
     assert.equal((await query(sink.sql, 'SELECT * FROM m')).rowsJson, '[[0,1]]');
+  });
+
+  it('shows neither the path of the file nor settings in any view of DuckDB', async (t) => {
+    const path = await databasePath();
+    const sink = await openTestDuckDb(t, { path });
+    await sink.ddl.createDatabase('public', signal);
+    const views = await query(sink.sql, 'SELECT schema_name, view_name FROM duckdb_views() WHERE internal');
+    const names = JSON.parse(views.rowsJson) as [schema: string, view: string][];
+    assert.ok(names.length > 40);
+    let shown = 0;
+    for (const [schema, view] of names) {
+      const answer = await query(sink.sql, `FROM ${schema}."${view}"`).catch((error: unknown) =>
+        String(error),
+      );
+      const text = typeof answer === 'string' ? answer : answer.rowsJson;
+      assert.doesNotMatch(text, /sluice-duckdb-|memory_limit|stored_secrets/, view);
+      if (typeof answer !== 'string') shown++;
+    }
+    assert.ok(shown > 40);
+  });
+
+  it('allows no function with effects on anything, and no macro, which would copy its arguments', async (t) => {
+    const instance = await DuckDBInstance.create(':memory:');
+    const connection = await instance.connect();
+    t.after(() => instance.closeSync());
+    t.after(() => connection.closeSync());
+    const reader = await connection.runAndReadAll(
+      'SELECT DISTINCT function_name, function_type, coalesce(has_side_effects, false) FROM duckdb_functions()',
+    );
+    const known = reader.getRows() as [name: string, type: string, effects: boolean][];
+    const bad = known.filter(([, type, effects]) => type === 'macro' || effects).map(([name]) => name);
+    assert.ok(bad.includes('nullif') && bad.includes('nextval'));
+    assert.deepEqual(
+      bad.filter((name) => FUNCTIONS.has(name)),
+      [],
+    );
   });
 
   it('refuses a database that does not exist', async (t) => {
@@ -173,6 +252,11 @@ describe('SQL reader: what it answers', () => {
       'SELECT * FROM information_schema.tables',
       'SELECT table_name FROM duckdb_tables()',
       'SELECT * FROM public.m, range(3), unnest([1, 2])',
+      `SELECT ${times(20, (i) => `max(value) AS value${i}`).join(', ')}, min(value) AS value FROM m`,
+      "SELECT value AS v, v * 2 AS w, date_part('year', time), extract(hour FROM time), value::INTEGER FROM m",
+      'SELECT count(*) FILTER (value > 1), row_number() OVER (ORDER BY time) FROM m GROUP BY time, value',
+      "SELECT * FROM m WHERE 'a' LIKE 'b' ESCAPE '!' AND 'x' SIMILAR TO 'y' AND time > now()::TIMESTAMP - INTERVAL 1 hour",
+      'SELECT quantile_cont(value, 0.9), percentile_cont(0.5) WITHIN GROUP (ORDER BY value) FROM m',
       "SELECT time_bucket(INTERVAL 1 minute, time), avg(value) FROM m WHERE time > '2024-01-01' GROUP BY 1",
     ];
     for (const sql of allowed) assert.equal((await query(sink.sql, sql)).truncated, false, sql);
@@ -219,7 +303,7 @@ describe('SQL reader: what it answers', () => {
     assert.deepEqual([cut.rowsJson, cut.rows, cut.truncated], ['[[0],[1],[2]]', 3, true]);
     const big = await upTo('FROM range(100000000000)', 2_500);
     assert.deepEqual([big.rows, big.truncated], [2_500, true]);
-    const bytes = await upTo("SELECT repeat('x', 10000) FROM range(10)", 1_000);
+    const bytes = await upTo(`SELECT '${'x'.repeat(10_000)}' FROM range(10)`, 1_000);
     assert.deepEqual([bytes.rows, bytes.truncated], [1, true]);
   });
 });

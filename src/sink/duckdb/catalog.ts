@@ -1,7 +1,8 @@
 /**
  * All names of the file, in memory: which tables and columns exist, under which identifiers and numbers. The process
  * owns the file, so this copy is the truth: describing and resolving names costs no query. Bounded by the guard's
- * budgets of databases, tables and columns. Changed by ddl.ts alone, after its transaction has committed.
+ * budgets of databases, tables and columns. Changed by ddl.ts alone, after its transaction has committed; and read
+ * again when the file is opened anew, for a commit that failed may be in its log all the same.
  */
 import type { ColumnKind, ColumnSpec, ValueType } from '../../model/column.ts';
 import type { DatabaseInventory } from '../../model/sink.ts';
@@ -48,6 +49,8 @@ export interface Catalog {
   addDatabase(name: string, schemaName: string): void;
   /** Adds the table or replaces the one of the same name. */
   putTable(table: CatalogTable): void;
+  /** Replaces everything by what the file says, at once. */
+  reload(read: ReadRows): Promise<void>;
 }
 
 /** Runs a query and answers its rows as values of JavaScript. */
@@ -56,9 +59,40 @@ export type ReadRows = (sql: string) => Promise<readonly (readonly unknown[])[]>
 /** Reads the catalog tables. */
 export async function loadCatalog(read: ReadRows): Promise<Catalog> {
   const catalog = createCatalog();
-  for (const [name, schema] of await read(`SELECT name, schema_name FROM ${STORE}.databases`)) {
-    catalog.addDatabase(name as string, schema as string);
+  await catalog.reload(read);
+  return catalog;
+}
+
+/** What the catalog tables hold. */
+interface CatalogRows {
+  readonly databases: readonly [name: string, schemaName: string][];
+  readonly tables: readonly CatalogTable[];
+}
+
+async function readCatalog(read: ReadRows): Promise<CatalogRows> {
+  const databases = (await read(
+    `SELECT name, schema_name FROM ${STORE}.databases`,
+  )) as CatalogRows['databases'];
+  const schemas = new Map(databases);
+  const columns = await readColumns(read);
+  const tables: CatalogTable[] = [];
+  for (const row of await read(
+    `SELECT id, database, name, view_name, source FROM ${STORE}.tables ORDER BY id`,
+  )) {
+    const [id, database, table, viewName, source] = row as [number, string, string, string, TableSource];
+    tables.push({
+      id,
+      tableId: { database, table },
+      source,
+      schemaName: schemas.get(database) ?? '',
+      viewName,
+      columns: columns.get(id) ?? new Map(),
+    });
   }
+  return { databases, tables };
+}
+
+async function readColumns(read: ReadRows): Promise<Map<number, Map<string, CatalogColumn>>> {
   const columns = new Map<number, Map<string, CatalogColumn>>();
   const sql = `SELECT table_id, id, name, kind, type, column_name, tag_position FROM ${STORE}.columns ORDER BY id`;
   for (const [tableId, id, name, kind, type, columnName, tagPosition] of await read(sql)) {
@@ -73,21 +107,7 @@ export async function loadCatalog(read: ReadRows): Promise<Catalog> {
       tagPosition: tagPosition as number,
     });
   }
-  for (const row of await read(
-    `SELECT id, database, name, view_name, source FROM ${STORE}.tables ORDER BY id`,
-  )) {
-    const [id, database, table, viewName, source] = row as [number, string, string, string, TableSource];
-    const schemaName = catalog.databases.get(database)?.schemaName ?? '';
-    catalog.putTable({
-      id,
-      tableId: { database, table },
-      source,
-      schemaName,
-      viewName,
-      columns: columns.get(id) ?? new Map(),
-    });
-  }
-  return catalog;
+  return columns;
 }
 
 function createCatalog(): Catalog {
@@ -96,6 +116,19 @@ function createCatalog(): Catalog {
   const tables = new Map<string, CatalogTable>();
   let lastTableId = 0;
   let lastColumnId = 0;
+
+  function addDatabase(name: string, schemaName: string): void {
+    databases.set(name, { schemaName, viewNames: new Set() });
+    schemaNames.add(fold(schemaName));
+  }
+
+  function putTable(table: CatalogTable): void {
+    tables.set(tableKey(table.tableId), table);
+    databases.get(table.tableId.database)?.viewNames.add(fold(table.viewName));
+    lastTableId = Math.max(lastTableId, table.id);
+    for (const column of table.columns.values()) lastColumnId = Math.max(lastColumnId, column.id);
+  }
+
   return {
     databases,
     schemaNames,
@@ -107,15 +140,15 @@ function createCatalog(): Catalog {
       Array.from(databases, ([database, { viewNames }]) => ({ database, tables: viewNames.size })),
     nextTableId: () => lastTableId + 1,
     nextColumnId: () => lastColumnId + 1,
-    addDatabase(name, schemaName) {
-      databases.set(name, { schemaName, viewNames: new Set() });
-      schemaNames.add(fold(schemaName));
-    },
-    putTable(table) {
-      tables.set(tableKey(table.tableId), table);
-      databases.get(table.tableId.database)?.viewNames.add(fold(table.viewName));
-      lastTableId = Math.max(lastTableId, table.id);
-      for (const column of table.columns.values()) lastColumnId = Math.max(lastColumnId, column.id);
+    addDatabase,
+    putTable,
+    async reload(read) {
+      const rows = await readCatalog(read);
+      databases.clear();
+      schemaNames.clear();
+      tables.clear();
+      for (const [name, schemaName] of rows.databases) addDatabase(name, schemaName);
+      for (const table of rows.tables) putTable(table);
     },
   };
 }

@@ -2,6 +2,8 @@
  * The DuckDB instance with the file attached under our own alias, and then locked: no file or network access beyond
  * it, no extensions, no change of settings by any statement. DuckDB gives a file up when merging its log fails (a
  * full disk), though every commit is safe; `reopen` then makes a new instance, which reads the log again.
+ *
+ * The limit of memory is one for writes and queries; what of a query does not fit is spilled, up to as much again.
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -24,6 +26,8 @@ export interface Database {
   connect(): Promise<DuckDBConnection>;
   /** Ends a connection and its transaction, which is rolled back. */
   release(connection: DuckDBConnection): void;
+  /** False for `:memory:`, which cannot be opened anew. */
+  readonly isFile: boolean;
   /** Opens the file anew after all connections have ended; statements that run are interrupted. */
   reopen(): Promise<void>;
   /** All connections must have ended. */
@@ -69,9 +73,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 
   return {
+    isFile: options.path !== ':memory:',
     async connect() {
       if (reopening !== undefined) await reopening;
-      if (instance === undefined) throw unusable(options.path, 'it could not be opened again');
+      if (instance === undefined) throw new GatewayError('unavailable', 'the database file is not open');
       open++;
       let connection: DuckDBConnection | undefined;
       try {
@@ -107,6 +112,7 @@ async function openInstance(options: DatabaseOptions): Promise<DuckDBInstance> {
       memory_limit: `${options.memoryLimitBytes}B`,
       wal_autocheckpoint: `${options.checkpointBytes}B`,
       temp_directory: inMemory ? '' : `${options.path}.tmp`,
+      max_temp_directory_size: `${options.memoryLimitBytes}B`,
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
       allow_community_extensions: 'false',
@@ -123,6 +129,8 @@ async function attach(instance: DuckDBInstance, path: string): Promise<void> {
   const connection = await instance.connect();
   try {
     await connection.run(`ATTACH ${literal(path)} AS ${quote(CATALOG)}`);
+    // Only an explicit CHECKPOINT may write what is in memory to the file; it may be damaged (session.ts).
+    await connection.run('PRAGMA disable_checkpoint_on_shutdown');
     await connection.run('SET enable_external_access = false');
     await connection.run('SET lock_configuration = true');
   } catch (error) {

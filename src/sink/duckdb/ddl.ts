@@ -38,15 +38,19 @@ const DONE: DdlResult = { kind: 'done' };
 
 /** Creates the executor. */
 export function createDdl({ catalog, serial, session, timeColumn }: DdlDeps): DdlExecutor {
-  /** Looks what is to be done, and does it in a transaction, in turn. */
+  /**
+   * Looks what is to be done, and does it in a transaction, in turn. It may look twice: should the first commit have
+   * gone through although it failed, then there is nothing left to do.
+   */
   async function inTurn(look: () => Change | DdlResult): Promise<DdlResult> {
     try {
       return await serial.run(async () => {
-        const change = look();
-        if ('kind' in change) return change;
-        await session.transaction(async ({ connection }) => {
-          for (const sql of change.statements) await connection.run(sql);
+        const change = await session.transaction(async ({ connection }) => {
+          const found = look();
+          if ('statements' in found) for (const sql of found.statements) await connection.run(sql);
+          return found;
         });
+        if ('kind' in change) return change;
         change.apply();
         return DONE;
       });

@@ -25,6 +25,11 @@ export function isInvalidated(error: unknown): boolean {
   return messageOf(error).includes('has been invalidated');
 }
 
+/** True when memory ran out. An append that DuckDB broke off so may leave its tables in memory damaged (session.ts). */
+export function isOutOfMemory(error: unknown): boolean {
+  return /Out of Memory Error|could not allocate block|failed to (allocate|pin)/.test(messageOf(error));
+}
+
 /**
  * What a failed DDL statement means. Conversions, parsing and binding fail on what the statement says, so they are
  * the table's own fault; everything about files and memory may pass.

@@ -56,9 +56,11 @@ export async function openDuckDb(
   { logger }: { readonly logger: Logger },
 ): Promise<DuckDbSink> {
   const database = await openDatabase(options);
-  const session = createSession(database);
+  let catalog: Catalog | undefined;
+  const session = createSession(database, async (connection) => catalog?.reload(readRows(connection)));
   try {
-    const { catalog, lastSeriesId } = await openStore(options, database, session);
+    const lastSeriesId = await openStore(options, database, session);
+    catalog = await withConnection(database, (connection) => loadCatalog(readRows(connection)));
     logger.info({ path: options.path, tables: catalog.tableCount, series: lastSeriesId }, 'database opened');
     return createSink(options, { logger, database, session, catalog, lastSeriesId });
   } catch (error) {
@@ -133,14 +135,14 @@ async function withConnection<T>(
   }
 }
 
-/** Makes the tables of an empty file, checks those of another, and reads the catalog. */
-function openStore(
-  options: DuckDbOptions,
-  database: Database,
-  session: Session,
-): Promise<{ catalog: Catalog; lastSeriesId: number }> {
+function readRows(connection: DuckDBConnection): ReadRows {
+  return async (sql) => (await connection.runAndReadAll(sql)).getRowsJS();
+}
+
+/** Makes the tables of an empty file or checks those of another; answers the highest number of a series. */
+function openStore(options: DuckDbOptions, database: Database, session: Session): Promise<number> {
   return withConnection(database, async (connection) => {
-    const read: ReadRows = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS();
+    const read = readRows(connection);
     const schemas = await read(
       `SELECT schema_name FROM duckdb_schemas() WHERE database_name = ${literal(CATALOG)}`,
     );
@@ -153,7 +155,7 @@ function openStore(
         runAll(transaction.connection, createStore(options.timeColumn)),
       );
     const [last] = await read(`SELECT coalesce(max(id), 0) FROM ${STORE}.series`);
-    return { catalog: await loadCatalog(read), lastSeriesId: last?.[0] as number };
+    return last?.[0] as number;
   });
 }
 

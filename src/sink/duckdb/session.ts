@@ -2,10 +2,14 @@
  * The one connection that changes the file, and its appenders, which are kept from flush to flush. DDL and writes
  * take turns on it (serial.ts). After any failure the connection is given up and the next transaction opens another,
  * so no half-filled appender can leak rows into a later transaction; and the file anew when DuckDB has given it up.
+ *
+ * A query may take all the memory there is. An append that runs out of it then leaves columns of different lengths
+ * behind in DuckDB's memory ("misaligned count"), though not in the log: so the file is opened anew here, too, which
+ * interrupts the queries, and the transaction is tried once more.
  */
 import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api';
 import type { Database } from './database.ts';
-import { isCommitted, isInvalidated } from './errors.ts';
+import { isCommitted, isInvalidated, isOutOfMemory } from './errors.ts';
 import { CATALOG, STORE } from './layout.ts';
 
 /** What a transaction may do. */
@@ -17,7 +21,10 @@ export interface Transaction {
 
 /** Transactions, one at a time: the caller sees to it. */
 export interface Session {
-  /** Runs `work` and commits; durable when it resolves. Rolls back and rethrows when `work` or the commit fails. */
+  /**
+   * Runs `work` and commits; durable when it resolves. Rolls back and rethrows when `work` or the commit fails, but
+   * runs `work` a second time when memory ran out at the first.
+   */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
   close(): void;
 }
@@ -26,27 +33,25 @@ interface Opened extends Transaction {
   readonly appenders: Map<string, DuckDBAppender>;
 }
 
-/** Creates a session; it connects with the first transaction. */
-export function createSession(database: Database): Session {
+/** Creates a session; it connects with the first transaction. `onReopened` comes before any other after a reopening. */
+export function createSession(
+  database: Database,
+  onReopened: (connection: DuckDBConnection) => Promise<void> = () => Promise.resolve(),
+): Session {
   let current: Opened | undefined;
   let givenUp = false;
 
   async function open(): Promise<Opened> {
     if (givenUp) await database.reopen();
-    givenUp = false;
     const connection = await database.connect();
-    const appenders = new Map<string, DuckDBAppender>();
-    return {
-      connection,
-      appenders,
-      async appender(table) {
-        const known = appenders.get(table);
-        if (known !== undefined) return known;
-        const created = await connection.createAppender(table, STORE, CATALOG);
-        appenders.set(table, created);
-        return created;
-      },
-    };
+    try {
+      if (givenUp) await onReopened(connection);
+    } catch (error) {
+      database.release(connection);
+      throw error;
+    }
+    givenUp = false;
+    return withAppenders(connection);
   }
 
   function close(): void {
@@ -70,21 +75,42 @@ export function createSession(database: Database): Session {
     }
   }
 
+  async function attempt<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    try {
+      current ??= await open();
+      await current.connection.run('BEGIN');
+      const result = await work(current);
+      await commit(current);
+      return result;
+    } catch (error) {
+      givenUp ||= database.isFile && (isInvalidated(error) || isOutOfMemory(error));
+      close();
+      throw error;
+    }
+  }
+
   return {
-    async transaction(work) {
-      try {
-        current ??= await open();
-        await current.connection.run('BEGIN');
-        const result = await work(current);
-        await commit(current);
-        return result;
-      } catch (error) {
-        givenUp ||= isInvalidated(error);
-        close();
+    transaction: (work) =>
+      attempt(work).catch((error: unknown) => {
+        if (database.isFile && isOutOfMemory(error)) return attempt(work);
         throw error;
-      }
-    },
+      }),
     close,
+  };
+}
+
+function withAppenders(connection: DuckDBConnection): Opened {
+  const appenders = new Map<string, DuckDBAppender>();
+  return {
+    connection,
+    appenders,
+    async appender(table) {
+      const known = appenders.get(table);
+      if (known !== undefined) return known;
+      const created = await connection.createAppender(table, STORE, CATALOG);
+      appenders.set(table, created);
+      return created;
+    },
   };
 }
 

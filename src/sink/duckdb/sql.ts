@@ -159,7 +159,10 @@ async function collect(
 function translated(error: unknown): unknown {
   const cause = errorClass(error);
   if (cause === undefined || !(error instanceof Error)) return error;
-  if (['IO', 'FATAL', 'INTERNAL', 'INTERRUPT'].includes(cause)) {
+  // Neither deadline nor caller: the file was opened anew (session.ts).
+  if (cause === 'INTERRUPT')
+    return new GatewayError('overload', 'stopped, for the database was opened anew', { cause: error });
+  if (['IO', 'FATAL', 'INTERNAL'].includes(cause)) {
     return new GatewayError('unavailable', 'the database failed', { cause: error });
   }
   return invalid(error.message, error);
