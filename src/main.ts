@@ -11,6 +11,9 @@ import { packageVersion } from './version.ts';
 const FAILED = 1;
 const BAD_CONFIG = 2;
 
+/** A signal that comes again so soon was asked for once: npm and tsx pass on what the terminal sends to all. */
+const ECHO_MS = 500;
+
 const action = readCommandLine(process.argv.slice(2), packageVersion());
 if (action.kind === 'run') await run(action.config);
 else {
@@ -44,14 +47,18 @@ async function run(config: Config): Promise<void> {
 /** Aborted by the first signal, also by one that comes while starting; the second ends the process at once. */
 function stopSignal(logger: Logger): AbortSignal {
   const stop = new AbortController();
+  let first: { readonly signal: NodeJS.Signals; readonly atMs: number } | undefined;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      if (stop.signal.aborted) {
+      const atMs = performance.now();
+      if (first === undefined) {
+        first = { signal, atMs };
+        logger.info({ signal }, 'stopping');
+        stop.abort();
+      } else if (signal !== first.signal || atMs - first.atMs > ECHO_MS) {
         logger.warn({ signal }, 'second signal: ending at once');
         process.exit(FAILED);
       }
-      logger.info({ signal }, 'stopping');
-      stop.abort();
     });
   }
   return stop.signal;

@@ -47,13 +47,14 @@ export async function startGateway(
   return { ...launched, url, port: Number(new URL(url).port) };
 }
 
-/** The same without waiting until it serves. */
+/** The same without waiting until it serves; `command`: another way to run it than directly. */
 export function launchGateway(
   t: TestContext,
   folder: string,
   env: Readonly<Record<string, string>> = {},
+  [program, ...args]: readonly [string, ...string[]] = [process.execPath, MAIN],
 ): Launched {
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(program, args, {
     cwd: folder,
     env: { PATH: process.env['PATH'] ?? '', SLUICE_LISTEN_PORT: '0', SLUICE_LOG_SAMPLE_MS: '0', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

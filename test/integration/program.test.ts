@@ -56,6 +56,23 @@ describe('the program', () => {
     await gateway.logged('stopped');
   });
 
+  it('a signal that is sent twice at once is one', async (t) => {
+    const gateway = await startGateway(t, temporaryFolder(t));
+    gateway.child.kill('SIGINT');
+    assert.equal(await gateway.stop('SIGINT'), 0);
+  });
+
+  it('a signal to npm start stops it, and npm ends as it does', async (t) => {
+    const folder = temporaryFolder(t);
+    const env = { SLUICE_DUCKDB_PATH: join(folder, 'test.duckdb') };
+    const npm = ['npm', '--prefix', process.cwd(), '--ignore-scripts', '--silent', 'start'] as const;
+    const gateway = launchGateway(t, folder, env, npm);
+    const { pid } = await gateway.logged('listening');
+    assert.equal(await gateway.stop(), 0);
+    assert.throws(() => process.kill(Number(pid), 'SIGKILL'), { code: 'ESRCH' });
+    await gateway.logged('stopped');
+  });
+
   it('a database file that another gateway has open ends with 2 and says so', async (t) => {
     const folder = temporaryFolder(t);
     await startGateway(t, folder);
