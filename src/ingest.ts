@@ -140,7 +140,9 @@ class IngestPath implements Ingest {
     for (let g = 0; g < batch.groupCount; g++) {
       const group = batch.groups[g] as TableGroup;
       if (guard.isReady(group) || !batch.hasRows(group)) continue;
-      pending.push(guard.admit(group, context).then((admission) => apply(submission, group, admission)));
+      const refusal = guard.recall(group);
+      if (refusal !== undefined) apply(submission, group, refusal);
+      else pending.push(guard.admit(group, context).then((admission) => apply(submission, group, admission)));
     }
     if (pending.length === 0) return;
     for (const ended of await Promise.allSettled(pending)) {

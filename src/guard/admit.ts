@@ -18,6 +18,7 @@ import { targetKey } from './keys.ts';
 import type { NegativeCache } from './negative-cache.ts';
 import type { GuardMetrics, GuardOptions } from './options.ts';
 import type { Policy } from './policy.ts';
+import type { Recall } from './recall.ts';
 import { loadVerdict, type Registry } from './registry.ts';
 import { type Defer, quote, refused, rejected } from './verdict.ts';
 import { within } from './within.ts';
@@ -33,6 +34,7 @@ export interface AdmitDeps {
   readonly gate: Gate;
   readonly budget: Budget;
   readonly creator: Creator;
+  readonly recall: Recall;
   readonly clock: Clock;
   readonly metrics: GuardMetrics;
   readonly defer: Defer;
@@ -71,7 +73,10 @@ export class Admitter {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const step = this.#decide(call);
       if (round === 0) metrics.lookup('registry', call.known !== undefined);
-      if ('parts' in step) return this.#count(call, step);
+      if ('parts' in step) {
+        if (round === 0 && call.observed === undefined) this.#deps.recall.note(group, step);
+        return this.#count(call, step);
+      }
       const verdict = await this.#wait(call, step);
       if (verdict !== undefined) return this.#count(call, answer(call, verdict, step.doubts));
     }
@@ -106,7 +111,7 @@ export class Admitter {
     const { negatives, creator, metrics } = this.#deps;
     const { key } = call.table;
     const columns = [...call.need.missing.values()];
-    const negative = negatives.lookup(key, fingerprint(columns));
+    const negative = negatives.lookup(key, () => fingerprint(columns));
     metrics.lookup('negative', negative !== undefined);
     if (negative !== undefined && negative !== 'expired') return answer(call, negative);
     if (!creator.has(key)) return undefined;
@@ -150,7 +155,7 @@ export class Admitter {
     const { negatives, creator, budget } = this.#deps;
     const { database } = call.table;
     const key = targetKey({ database, table: undefined });
-    const negative = negatives.lookup(key, fingerprint([]));
+    const negative = negatives.lookup(key, () => fingerprint([]));
     if (negative !== undefined && negative !== 'expired') return refused(negative);
     if (negative === 'expired' && creator.has(key)) return refused(this.#tryingAgain());
     const creation = creator.join(key, []);

@@ -52,8 +52,8 @@ export function answer(
   group.table.admittedBy = known;
   const settle = (part: Part) => {
     if (parts.has(part)) return;
-    if (verdict !== undefined && needs(part, missing)) parts.set(part, verdict);
-    else part.admittedBy = known;
+    if (!needs(part, missing)) part.admittedBy = known;
+    else if (verdict !== undefined) parts.set(part, verdict);
   };
   group.tagSets.forEach(settle);
   group.fields.forEach(settle);

@@ -19,6 +19,7 @@ import { targetKey } from './keys.ts';
 import { createNegativeCache, type NegativeCache } from './negative-cache.ts';
 import type { GuardDeps, GuardOptions, GuardStats } from './options.ts';
 import { createPolicy } from './policy.ts';
+import { createRecall } from './recall.ts';
 import { type KnownTable, Registry } from './registry.ts';
 import { createThrottle } from './throttle.ts';
 import { createDefer } from './verdict.ts';
@@ -45,6 +46,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
   const describer = new Describer(options.describer, deps);
   const registry = new Registry(options.registry, { ...deps, describer });
   const budget = new Budget(options.budget, deps);
+  const recall = createRecall({ registry, negatives, metrics: deps.metrics });
   const creator = new Creator(options, { ...deps, registry, negatives, throttle, budget, defer });
   const admitter = new Admitter(options, {
     ...deps,
@@ -54,6 +56,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
     gate,
     budget,
     creator,
+    recall,
     defer,
   });
   const stopTicking = startTicking(clock, () => registry.advance());
@@ -75,6 +78,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
       if (known.tick !== registry.tick) registry.touch(known);
       return true;
     },
+    recall: (group) => recall.find(group),
     admit: (group, context) => admitter.admit(group, context),
     invalidate: ({ database, name }) => registry.invalidate({ database, table: name }),
     close: () => (closed ??= shutDown()),

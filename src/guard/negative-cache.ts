@@ -39,8 +39,10 @@ export type NegativeAnswer = Verdict | 'expired';
 
 /** See the module comment. Keys are `targetKey`s. */
 export interface NegativeCache {
-  /** Undefined: nothing is held against these wants. */
-  lookup(key: string, wants: string): NegativeAnswer | undefined;
+  /** Undefined: nothing is held against these wants, whose fingerprint is asked for only when it matters. */
+  lookup(key: string, wants: () => string): NegativeAnswer | undefined;
+  /** Stands for all that is held against the target: another object when that has changed. */
+  peek(key: string): object | undefined;
   /** True when something failed of late, even if it no longer holds. */
   has(key: string): boolean;
   put(key: string, failure: DdlFailure): void;
@@ -67,17 +69,20 @@ export function createNegativeCache(bounds: CacheBounds, clock: Clock, defer: De
       const variants = cache.get(shortKey(key));
       if (variants === undefined) return undefined;
       const nowMs = clock.now();
-      const exact = variants.get(shortKey(wants));
+      const fresh = [...variants.values()].filter((negative) => negative.untilMs > nowMs);
+      if (fresh.length === 0) return variants.size > 0 ? 'expired' : undefined;
+      const transient = fresh.find((negative) => negative.failure.class === 'transient');
+      // One transient result speaks for the table, whatever is wanted.
+      const exact =
+        transient !== undefined && fresh.length === 1 ? transient : variants.get(shortKey(wants()));
       if (exact !== undefined && exact.untilMs > nowMs) {
         return failureVerdict(exact.failure, exact.untilMs - nowMs, defer);
       }
-      const fresh = [...variants.values()].filter((negative) => negative.untilMs > nowMs);
-      const block =
-        fresh.find((negative) => negative.failure.class === 'transient') ??
-        (fresh.length >= MAX_VARIANTS ? soonest(fresh) : undefined);
+      const block = transient ?? (fresh.length >= MAX_VARIANTS ? soonest(fresh) : undefined);
       if (block !== undefined) return backoff(block.failure, block.untilMs - nowMs, defer);
       return fresh.length < variants.size ? 'expired' : undefined;
     },
+    peek: (key) => cache.peek(shortKey(key)),
     has: (key) => cache.has(shortKey(key)),
     put(key, failure) {
       const untilMs = clock.now() + failure.ttlMs;

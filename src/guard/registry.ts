@@ -97,6 +97,11 @@ export class Registry {
     return this.#tables.get(key);
   }
 
+  /** As `get`, without keeping the entry from eviction. */
+  peek(key: string): KnownTable | undefined {
+    return this.#tables.peek(key);
+  }
+
   /** True when the database said, within `trustMs`, that the table does not exist. */
   isAbsent(key: string): boolean {
     return this.#absent.get(shortKey(key)) === true;

@@ -60,6 +60,11 @@ export interface AdmitContext {
 export interface Guard {
   /** True when every column of the group is known to be there. Synchronous, allocates nothing. */
   isReady(group: TableGroup): boolean;
+  /**
+   * The refusal for good that `admit` gave for the same table, tag sets and fields within the last second, if nothing
+   * has been learnt of the table since; else undefined: ask `admit`. Synchronous, allocates nothing.
+   */
+  recall(group: TableGroup): Admission | undefined;
   /** The whole check; takes at most the guard's wait time. Never rejects except when `context.signal` aborts. */
   admit(group: TableGroup, context: AdmitContext): Promise<Admission>;
   /** The database said that the table or a column is gone: forget what is known of it. */

@@ -17,6 +17,8 @@ export class Table {
   groupIndex = 0;
   /** Owned by the guard: the registry entry that admitted this table, or undefined. */
   admittedBy: object | undefined = undefined;
+  /** Owned by the guard: how rows of this table were refused last, or undefined. */
+  refusedBy: object | undefined = undefined;
 
   constructor(database: string, name: string) {
     this.database = database;

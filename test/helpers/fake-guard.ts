@@ -45,6 +45,10 @@ export class FakeGuard implements Guard {
     return !this.unknown.has(group.table.name);
   }
 
+  recall(): Admission | undefined {
+    return undefined;
+  }
+
   async admit(group: TableGroup, context: AdmitContext): Promise<Admission> {
     const { name } = group.table;
     this.asked.push(name);

@@ -141,7 +141,7 @@ describe('negative cache', () => {
       createDefer(() => 0),
     );
     const look = (key: string, fp: string) => {
-      const answer = cache.lookup(key, fp);
+      const answer = cache.lookup(key, () => fp);
       return typeof answer === 'object' ? answer.kind : answer;
     };
     return { clock, cache, look };
@@ -164,7 +164,7 @@ describe('negative cache', () => {
     const { clock, cache } = make();
     cache.put('k', failure('transient', 1_000, a));
     await clock.advance(400);
-    const answer = cache.lookup('k', wants('b'));
+    const answer = cache.lookup('k', () => wants('b'));
     assert.ok(typeof answer === 'object' && answer.kind === 'deferred');
     assert.deepEqual([answer.reason, answer.retryAfterMs], ['ddl_backoff', 600]);
   });
