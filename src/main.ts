@@ -6,13 +6,12 @@ import { type App, buildApp } from './app.ts';
 import { readCommandLine } from './cli.ts';
 import type { Config } from './config.ts';
 import { GatewayError } from './errors.ts';
+import { stopSignal } from './stop-signal.ts';
+import { createSystemClock } from './util/clock.ts';
 import { packageVersion } from './version.ts';
 
 const FAILED = 1;
 const BAD_CONFIG = 2;
-
-/** A signal that comes again so soon was asked for once: npm and tsx pass on what the terminal sends to all. */
-const ECHO_MS = 500;
 
 const action = readCommandLine(process.argv.slice(2), packageVersion());
 if (action.kind === 'run') await run(action.config);
@@ -27,7 +26,8 @@ async function run(config: Config): Promise<void> {
     logger.fatal({ err: error }, 'unforeseen error');
     process.exit(FAILED);
   });
-  const stop = stopSignal(logger);
+  const end = (): never => process.exit(FAILED);
+  const stop = stopSignal(process, { clock: createSystemClock(), logger, end });
   logger.info({ sink: config.sink.kind, version: packageVersion() }, 'starting');
   let app: App;
   try {
@@ -42,26 +42,6 @@ async function run(config: Config): Promise<void> {
   const { failed } = await app.close();
   if (failed.length > 0) process.exitCode = FAILED;
   logger.info({ failed }, 'stopped');
-}
-
-/** Aborted by the first signal, also by one that comes while starting; the second ends the process at once. */
-function stopSignal(logger: Logger): AbortSignal {
-  const stop = new AbortController();
-  let first: { readonly signal: NodeJS.Signals; readonly atMs: number } | undefined;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      const atMs = performance.now();
-      if (first === undefined) {
-        first = { signal, atMs };
-        logger.info({ signal }, 'stopping');
-        stop.abort();
-      } else if (signal !== first.signal || atMs - first.atMs > ECHO_MS) {
-        logger.warn({ signal }, 'second signal: ending at once');
-        process.exit(FAILED);
-      }
-    });
-  }
-  return stop.signal;
 }
 
 /** Serves until asked to stop, or not at all when that was asked before or the address can't be had. */

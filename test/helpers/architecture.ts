@@ -69,8 +69,17 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       builtins: [],
     },
     'src/app.ts': { parts: 'all', packages: ['fastify'], builtins: ['node:fs'] },
+    'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {
-      parts: ['src/app.ts', 'src/config', 'src/cli.ts', 'src/errors.ts', 'src/version.ts'],
+      parts: [
+        'src/app.ts',
+        'src/config',
+        'src/cli.ts',
+        'src/errors.ts',
+        'src/stop-signal.ts',
+        'src/util',
+        'src/version.ts',
+      ],
       packages: ['pino'],
       builtins: ['node:events'],
     },

@@ -56,12 +56,6 @@ describe('the program', () => {
     await gateway.logged('stopped');
   });
 
-  it('a signal that is sent twice at once is one', async (t) => {
-    const gateway = await startGateway(t, temporaryFolder(t));
-    gateway.child.kill('SIGINT');
-    assert.equal(await gateway.stop('SIGINT'), 0);
-  });
-
   it('a signal to npm start stops it, and npm ends as it does', async (t) => {
     const folder = temporaryFolder(t);
     const env = { SLUICE_DUCKDB_PATH: join(folder, 'test.duckdb') };
