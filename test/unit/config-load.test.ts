@@ -183,6 +183,7 @@ describe('mistakes in the configuration', () => {
     ['a repeated option', 'listen:\n  port: 1\n  port: 2\n', /^sluice.yaml:3: Map keys must be unique/],
     ['a repeated group', 'log: {}\nlisten: {}\nlog: {}\n', /^sluice.yaml:3: Map keys must be unique/],
     ['broken YAML', 'listen: { port: 1', /^sluice.yaml:1: /],
+    ['a key that is a list', '? [log]\n: {}\n', /^sluice.yaml:1: .*keys must be strings/],
     ['several documents', 'log: {}\n---\nlog: {}\n', /multiple documents/],
     ['an unknown tag', 'listen: { port: !secret 1 }', /Unresolved tag: !secret/],
     ['an alias', 'opentsdb: { database: &a x, valueColumn: *a }', /opentsdb.valueColumn \(sluice.yaml:1\)/],
@@ -254,7 +255,7 @@ describe('rules between options', () => {
     ['limits: { bodyBytes: 65MiB }', /at most limits.inflatedBytes, which is 67108864/],
     [
       'limits: { inflightBytes: 1MiB }',
-      /^limits.inflightBytes .* must be at least limits.bodyBytes and limits.inflatedBytes together/,
+      /^limits.inflightBytes .* must be at least limits.bodyBytes and limits.inflatedBytes together, which is 100663296$/,
     ],
     ['flush: { maxPendingBytes: 1MiB }', /must be at most flush.maxPendingBytes/],
     ['guard: { createsPerSec: 10 }', /^guard.createsPerSecPerTenant 20 \(default\)/],
@@ -282,7 +283,22 @@ describe('rules between options', () => {
     }
   });
 
-  it('are not applied to values that are mistakes themselves', () => {
-    assert.deepEqual(problemsOf('ddl: { transientMinMs: x, transientMaxMs: 10 }').length, 1);
-  });
+  for (const yaml of [
+    'ddl: { transientMinMs: 30s }',
+    'limits: { inflightBytes: 96MiB }',
+    'limits: { bodyBytes: 64MiB }',
+  ]) {
+    it(`allow ${yaml}, which is just enough`, () => assert.deepEqual(problemsOf(yaml), []));
+  }
+
+  for (const yaml of [
+    'ddl: { transientMinMs: x, transientMaxMs: 10 }',
+    'limits: { bodyBytes: x, inflightBytes: 1MiB }',
+    'limits: { inflightBytes: x, bodyBytes: 64MiB }',
+    'duckdb: { timeColumn: "" }',
+  ]) {
+    it(`are not applied to values that are mistakes themselves: ${yaml}`, () => {
+      assert.equal(problemsOf(yaml).length, 1);
+    });
+  }
 });
