@@ -211,8 +211,8 @@ function registerWrites(
     'Estimated bytes of the dictionary.',
     () => dictionary.stats().bytes,
   );
-  metrics.gauge(
-    'sluice_dictionary_rotations',
+  metrics.counter(
+    'sluice_dictionary_rotations_total',
     'Times the older half was dropped.',
     () => dictionary.stats().rotations,
   );

@@ -22,6 +22,10 @@ export function registerCoreGauges(
   );
   gauge('sluice_registry_tables', 'Known tables.', () => guard.stats().tables);
   gauge('sluice_registry_bytes', 'Estimated bytes of the known tables.', () => guard.stats().tableBytes);
+  gauge('sluice_registry_absent', 'Names known not to exist.', () => guard.stats().absent);
+  gauge('sluice_policy_decisions', 'Names that the policy has judged.', () => guard.stats().decisions);
+  gauge('sluice_policy_databases', 'Databases there are.', () => guard.stats().databases);
+  gauge('sluice_policy_most_tables', 'Tables of the database that has most.', () => guard.stats().mostTables);
   gauge('sluice_negative_entries', 'Failed creations remembered.', () => guard.stats().negatives);
   gauge('sluice_negative_bytes', 'Estimated bytes of them.', () => guard.stats().negativeBytes);
   gauge('sluice_guard_creating', 'Wants without an outcome yet.', () => guard.stats().creating);

@@ -62,6 +62,11 @@ export class Budget {
     return { retryAfterMs: Math.max(0, this.#retryAtMs - this.#deps.clock.now()) };
   }
 
+  /** What the budgets are compared with: databases, and tables of the one that has most. */
+  stats(): { readonly databases: number; readonly mostTables: number } {
+    return { databases: this.#tables?.size ?? 0, mostTables: Math.max(0, ...(this.#tables?.values() ?? [])) };
+  }
+
   hasDatabase(database: string): boolean {
     return this.#tables?.has(database) === true;
   }

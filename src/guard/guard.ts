@@ -85,6 +85,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
     stats: () => ({
       ...registry.stats(),
       ...negatives.stats(),
+      ...budget.stats(),
       decisions: policy.decisions,
       creating: creator.creating,
       describing: describer.pending,

@@ -132,6 +132,9 @@ export interface GuardStats {
   readonly negatives: number;
   readonly negativeBytes: number;
   readonly decisions: number;
+  /** Databases at the last count, and tables of the one that has most. */
+  readonly databases: number;
+  readonly mostTables: number;
   /** Submits without an outcome, names waiting to be described, requests waiting in `admit`. */
   readonly creating: number;
   readonly describing: number;

@@ -13,8 +13,6 @@ export interface InProcess {
   readonly url: string;
   /** Names of the tables whose creation was tried, in order. */
   readonly creates: readonly string[];
-  /** The most creations of one table under way at a time. */
-  readonly mostAtOnce: () => number;
 }
 
 const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore };
@@ -37,8 +35,6 @@ export async function startInProcess(
   env: Readonly<Record<string, string>> = {},
 ): Promise<InProcess> {
   const creates: string[] = [];
-  const running = new Map<string, number>();
-  let most = 0;
   const app = await buildApp(testConfig(env), SILENT, async (config, deps) => {
     const opened = await openConfigured(config, deps);
     const ddl: DdlExecutor = { ...opened.sink.ddl, createTable };
@@ -47,16 +43,9 @@ export async function startInProcess(
     async function createTable(spec: TableSpec, signal: AbortSignal): Promise<DdlResult> {
       const { table } = spec.id;
       creates.push(table);
-      const now = (running.get(table) ?? 0) + 1;
-      running.set(table, now);
-      most = Math.max(most, now);
-      try {
-        return fault(table) ?? (await opened.sink.ddl.createTable(spec, signal));
-      } finally {
-        running.set(table, now - 1);
-      }
+      return fault(table) ?? (await opened.sink.ddl.createTable(spec, signal));
     }
   });
   t.after(() => app.close());
-  return { url: await app.listen(), creates, mostAtOnce: () => most };
+  return { url: await app.listen(), creates };
 }
