@@ -21,9 +21,12 @@ export const hashed = { hash: 0 };
  * Position of the first byte `stop` from `start` on, or the end of the view; the hash of the bytes before it is left
  * in `hashed.hash`. One pass, two lanes, so that the multiplications overlap and the search is free. Not
  * collision-proof: callers compare bytes and bound probes.
+ * With a `span` (1 to 128) any byte stops for which `byte ^ stop` is below it.
  */
-export function hashUntil(view: DataView, start: number, stop: number, seed: number): number {
+// oxlint-disable-next-line max-params -- called per point: an options object would be allocated each time
+export function hashUntil(view: DataView, start: number, stop: number, seed: number, span = 1): number {
   const pattern = Math.imul(stop, LOW_BITS);
+  const below = Math.imul(span, LOW_BITS);
   const end = view.byteLength;
   let a = seed;
   let b = ~seed;
@@ -31,11 +34,11 @@ export function hashUntil(view: DataView, start: number, stop: number, seed: num
   for (; i + 8 <= end; i += 8) {
     const first = view.getInt32(i, true);
     const second = view.getInt32(i + 4, true);
-    // Mycroft's test: the lowest byte equal to `stop` sets its high bit here.
+    // Mycroft's test: the lowest byte that is below `span` here sets its high bit.
     const x = first ^ pattern;
     const y = second ^ pattern;
-    const inFirst = (x - LOW_BITS) & ~x & HIGH_BITS;
-    const inSecond = (y - LOW_BITS) & ~y & HIGH_BITS;
+    const inFirst = (x - below) & ~x & HIGH_BITS;
+    const inSecond = (y - below) & ~y & HIGH_BITS;
     if ((inFirst | inSecond) !== 0) {
       const bytes = inFirst !== 0 ? lowestByte(inFirst) : 4 + lowestByte(inSecond);
       a = mix(a, first & (FIRST_MASK[bytes] as number));
@@ -46,7 +49,7 @@ export function hashUntil(view: DataView, start: number, stop: number, seed: num
     a = mix(a, first);
     b = mix(b, second);
   }
-  while (i < end && view.getUint8(i) !== stop) i++;
+  while (i < end && (view.getUint8(i) ^ stop) >= span) i++;
   hashed.hash = hashBytes(view, start, i, seed);
   return i;
 }

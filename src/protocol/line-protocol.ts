@@ -113,19 +113,21 @@ class LineScanner {
       spelling.end1 = guesses.endOfFirst(view, start, guess, SPACE);
       if (spelling.end1 >= 0) return guesses.follow(guess);
     }
-    let keyEnd = hashUntil(view, start, SPACE, dictionary.seed);
+    // Never beyond the line: a body of lines without blanks would be read to its end once per line.
+    let keyEnd = hashUntil(view, start, 0, dictionary.seed, SPACE + 1);
     if (bytes[keyEnd - 1] === BACKSLASH && keyEnd > start) keyEnd = this.escapedKeyEnd(keyEnd, start);
-    if (keyEnd >= end || keyEnd - start > MAX_FAST_KEY) return undefined;
+    if (keyEnd >= end || bytes[keyEnd] !== SPACE || keyEnd - start > MAX_FAST_KEY) return undefined;
     spelling.start1 = start;
     spelling.end1 = keyEnd;
     spelling.hash = hashed.hash;
     return dictionary.find(view, spelling);
   }
 
-  /** End of a key that has a backslash before its first space; its hash is left in `hashed`. */
-  private escapedKeyEnd(firstSpace: number, start: number): number {
-    let i = firstSpace;
-    while (i < this.end && (this.bytes[i] !== SPACE || this.bytes[i - 1] === BACKSLASH)) i++;
+  /** End of a key, or of its line, that has a backslash before its first blank; its hash is left in `hashed`. */
+  private escapedKeyEnd(firstBlank: number, start: number): number {
+    const { bytes, end } = this;
+    let i = firstBlank;
+    while (i < end && bytes[i] !== NEWLINE && (bytes[i] !== SPACE || bytes[i - 1] === BACKSLASH)) i++;
     hashed.hash = hashBytes(this.view, start, i, this.dictionary.seed);
     return i;
   }

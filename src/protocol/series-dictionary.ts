@@ -1,10 +1,11 @@
 /**
  * The series dictionary: turns the bytes that name a series into the one `Series` object that stands for it,
  * whatever its spelling (order of tags, escapes, protocol). Bounded by two generations: when the young one is full
- * it becomes the old one and the old one is dropped; what is used moves to the young one. A forgotten series is
- * simply made again, so beyond the bound everything still works, only slower.
+ * it becomes the old one and the old one is dropped; what is used moves to the young one, a table without the names
+ * of its fields. What is forgotten is simply made again, so beyond the bound everything still works, only slower.
  */
 import { Series } from '../model/series.ts';
+import { tableKey } from '../model/table.ts';
 import { hashBytes, viewOf } from './bytes.ts';
 import { SeriesGeneration, type Spelling } from './series-generation.ts';
 import { TableEntry } from './table-entry.ts';
@@ -79,12 +80,11 @@ export class SeriesDictionary {
 
   /** The table of this name. */
   table(database: string, name: string): TableEntry {
-    const key = `${database}\u0000${name}`;
-    let table = this.young.tables.get(key);
-    if (table !== undefined) return table;
-    table = this.old.tables.get(key) ?? new TableEntry(database, name);
-    this.young.tables.set(key, table);
-    this.young.bytes += key.length * 2 + 800;
+    const key = tableKey({ database, table: name });
+    const known = this.young.tables.get(key);
+    if (known !== undefined) return known;
+    const table = this.old.tables.get(key) ?? new TableEntry(database, name, this.grew);
+    this.adopt(table);
     return table;
   }
 
@@ -122,13 +122,30 @@ export class SeriesDictionary {
     return series;
   }
 
+  /** Adds a record to the young generation, and with it what its series needs. */
   private insert(view: DataView, spelling: Spelling, series: Series, newObjects: number): void {
-    const { young, options } = this;
-    if ((young.size + 1) * 2 > options.maxSeries || young.bytes * 2 > options.maxBytes) {
-      this.old = young;
-      this.young = new SeriesGeneration();
-      this.rotations++;
-    }
+    if ((this.young.size + 1) * 2 > this.options.maxSeries) this.rotate();
+    const table = series.tagSet.table as TableEntry;
+    if (this.young.tables.get(table.key) !== table) this.adopt(table);
+    table.keep(series.tagSet);
     this.young.add(view, spelling, series, newObjects);
+    this.grew(0);
+  }
+
+  private adopt(table: TableEntry): void {
+    this.young.tables.set(table.key, table);
+    table.renew();
+  }
+
+  /** Counts bytes that tables hold; they are dropped with the generation that counted them. */
+  private readonly grew = (bytes: number): void => {
+    this.young.bytes += bytes;
+    if (this.young.bytes * 2 > this.options.maxBytes) this.rotate();
+  };
+
+  private rotate(): void {
+    this.old = this.young;
+    this.young = new SeriesGeneration();
+    this.rotations++;
   }
 }

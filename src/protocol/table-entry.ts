@@ -1,7 +1,7 @@
 /**
  * A table with its interned tag sets and fields, as the parsers need it: fields are found by the bytes they were
  * spelled with, and guessed from the field that followed last time. Bounded: a table that is sent too many distinct
- * names forgets all of them and starts again.
+ * names forgets all of them and starts again, and it tells the dictionary of the bytes that new names take.
  */
 import type { ValueType } from '../model/column.ts';
 import { Field, Table, TagSet } from '../model/series.ts';
@@ -9,6 +9,9 @@ import { equalsWords, hashBytes, packWords, wordsFor } from './bytes.ts';
 
 /** More distinct tag sets or field names than this in one table are not remembered. */
 const MAX_NAMES = 4_096;
+/** Estimated bytes of the objects behind a table, and behind one of its names, beside the strings. */
+const TABLE_BYTES = 800;
+const NAME_BYTES = 400;
 
 /** The fields of one name, one per type that was seen. */
 export class FieldSlots {
@@ -56,17 +59,36 @@ export class TableEntry extends Table {
   private readonly tagSets = new Map<string, TagSet>();
   private readonly slots = new Map<string, FieldSlots>();
   private readonly spellings = new Map<number, FieldSpelling>();
+  private readonly grew: (bytes: number) => void;
+
+  /** `grew` is told of estimated bytes each time that some are added. */
+  constructor(database: string, name: string, grew: (bytes: number) => void) {
+    super(database, name);
+    this.grew = grew;
+  }
 
   /** The tag set with these keys, which are sorted and free of NUL. */
   tagSet(keys: readonly string[]): TagSet {
     const key = keys.join('\u0000');
     let set = this.tagSets.get(key);
     if (set === undefined) {
-      if (this.tagSets.size >= MAX_NAMES) this.tagSets.clear();
       set = new TagSet(this, keys);
-      this.tagSets.set(key, set);
+      this.addTagSet(key, set);
     }
     return set;
+  }
+
+  /** Begins anew, in a younger generation of the dictionary, without names. */
+  renew(): void {
+    this.tagSets.clear();
+    this.forgetFields();
+    this.grew(TABLE_BYTES + this.key.length * 2);
+  }
+
+  /** Keeps the tag set of a series that is used, so that other series with the same keys share it. */
+  keep(tagSet: TagSet): void {
+    const key = tagSet.keys.join('\u0000');
+    if (!this.tagSets.has(key)) this.addTagSet(key, tagSet);
   }
 
   /** The slots of a field name. */
@@ -76,6 +98,7 @@ export class TableEntry extends Table {
       if (this.slots.size >= MAX_NAMES) this.forgetFields();
       slots = new FieldSlots(this, name);
       this.slots.set(name, slots);
+      this.grew(NAME_BYTES + name.length * 2);
     }
     return slots;
   }
@@ -100,6 +123,13 @@ export class TableEntry extends Table {
     const hash = hashBytes(view, start, end, 0);
     const collision = this.spellings.get(hash);
     this.spellings.set(hash, { words, length: end - start, slots, next: undefined, collision });
+    this.grew(NAME_BYTES + end - start);
+  }
+
+  private addTagSet(key: string, set: TagSet): void {
+    if (this.tagSets.size >= MAX_NAMES) this.tagSets.clear();
+    this.tagSets.set(key, set);
+    this.grew(NAME_BYTES + key.length * 4);
   }
 
   private forgetFields(): void {

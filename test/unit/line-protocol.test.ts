@@ -221,6 +221,16 @@ describe('line protocol: what is refused, with the reason', () => {
     assert.deepEqual(failures(`a v="1\n2" ${T}\n\n# c\nbad\n`), { good: 1, errors: { 5: 'missing fields' } });
   });
 
+  for (const line of ['#', '', 'bad', 'bad\\ ', 'bad\\', 'm\tm', 'm v="']) {
+    // Read to its end once per line, a body of this size would take hours, and the test would be ended.
+    it(`reads a body of half a million lines ${JSON.stringify(line)} in one pass`, () => {
+      const parse = lineParser(true);
+      parse(`m v="x" ${T}`);
+      const { result } = parse(`${line}\n`.repeat(500_000));
+      assert.equal(result.kind, 'parsed');
+    });
+  }
+
   it('lists a bounded number of errors and counts all', () => {
     const { result } = lineParser(true)('bad\n'.repeat(5_000));
     assert.ok(result.kind === 'parsed');
@@ -256,6 +266,31 @@ describe('line protocol: limits', () => {
   for (const [line, reason] of cases) {
     it(`${line.slice(0, 40)}: ${reason ?? 'taken'}`, () => {
       assert.deepEqual(failures(line, { limits }).errors, reason === undefined ? {} : { 1: reason });
+    });
+  }
+});
+
+describe('line protocol: limits of lines spelled before', () => {
+  const cases: [string, string, ParseSettings['limits'], string | undefined][] = [
+    ['length', 'm v=1', { lineBytes: 15 }, undefined],
+    ['length', `m v=1${' '.repeat(11)}`, { lineBytes: 15 }, 'line is longer than 15 bytes'],
+    ['length with a time', `m v=1 ${T}`, { lineBytes: 24 }, 'line is longer than 24 bytes'],
+    ['length of a string', 'm v="12345"', { stringBytes: 5 }, undefined],
+    ['length of a string', 'm v="123456"', { stringBytes: 5 }, 'input field "v" is too long, 6 > 5'],
+    ['number of fields', 'm v=1,w=2', { fieldsPerPoint: 1 }, 'more than 1 fields'],
+  ];
+  for (const [what, line, limits, reason] of cases) {
+    it(`${what}: ${JSON.stringify(line)} is ${reason ?? 'taken'}`, () => {
+      const parse = lineParser(true, { limits: { ...limits } });
+      parse(`m v=1\nm w=1\nm v="x"\n`);
+      for (const body of [line, `${line}\n`, `${line}\r\n`, `${line}\nm v=1\n`]) {
+        const { result } = parse(body);
+        assert.ok(result.kind === 'parsed');
+        assert.deepEqual(
+          result.errors.map((error) => error.reason),
+          reason === undefined ? [] : [reason],
+        );
+      }
     });
   }
 });

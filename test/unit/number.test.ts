@@ -20,13 +20,28 @@ describe('scanDecimal', () => {
     '0005',
     '1234567890',
     '1234567890.5',
+    '123456789.25',
+    '-123456789.5',
     '0.1',
     '98.23788546255483',
   ]) {
     it(`reads ${text} as Number does`, () => assert.ok(Object.is(decimal(text), Number(text))));
   }
 
-  for (const text of ['', '-', '.', '.5', '5.', '-.5', '1.2.3', '1e5', '+1', 'x', '1234567890123456789']) {
+  for (const text of [
+    '',
+    '-',
+    '.',
+    '.5',
+    '5.',
+    '-.5',
+    '123456789.',
+    '1.2.3',
+    '1e5',
+    '+1',
+    'x',
+    '1234567890123456789',
+  ]) {
     it(`leaves ${JSON.stringify(text)} to the slow path`, () => assert.equal(decimal(text), undefined));
   }
 
