@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { stat } from 'node:fs/promises';
+import { stat, truncate } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -145,6 +145,18 @@ describe('duckdb file', () => {
       ['h1', 1],
       ['h2', 2],
     ]);
+  });
+
+  it('is refused with the reason when parts of it are missing', async (t) => {
+    const path = await databasePath();
+    const sink = await openTestDuckDb(t, { path });
+    await createM(sink);
+    await sink.writer.write([batchOf(5_000)], signal);
+    await sink.close();
+    await truncate(path, 300_000);
+    const error = await refusal(openTestDuckDb(t, { path }));
+    assert.equal(error.code, 'config_invalid');
+    assert.match(error.message, /test\.duckdb can't be used: IO Error/);
   });
 
   it('is refused with another time column, or when something else made it', async (t) => {

@@ -3,6 +3,7 @@
  * the file (lock, path, a foreign or newer file) fails here, with a message for people.
  */
 import type { DuckDBConnection } from '@duckdb/node-api';
+import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../model/logger.ts';
 import type { Sink } from '../../model/sink.ts';
 import type { SqlReader } from '../../model/sql.ts';
@@ -66,7 +67,8 @@ export async function openDuckDb(
   } catch (error) {
     session.close();
     database.close();
-    throw error;
+    if (error instanceof GatewayError) throw error;
+    throw unusable(options.path, error instanceof Error ? error.message : String(error), error);
   }
 }
 
