@@ -67,7 +67,8 @@ function dispatch(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply | Promise<FastifyReply> {
-  const segments = (request.url.split('?', 1)[0] as string).toLowerCase().split('/').slice(2);
+  // What the router matched, for the target may be a whole URL (`POST http://host/api/v1/put`).
+  const segments = (request.params as { '*': string })['*'].toLowerCase().split('/');
   const version = VERSION_SEGMENT.exec(segments[0] ?? '');
   if (version !== null && Number(version[1]) > MAX_API_VERSION) {
     return sendReply(reply, envelope(501, 'Requested API version is greater than the max implemented'));

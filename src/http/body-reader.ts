@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
 import { decodeBody } from './body.ts';
 import { type BodyLease, createBodyBudget } from './body-budget.ts';
+import { BodyPieces } from './body-pieces.ts';
 import type { HttpMetrics } from './http-metrics.ts';
 
 /** Bounds of `createBodyReader`. */
@@ -62,31 +63,27 @@ export function createBodyReader(
   };
 }
 
-/** After a refusal the rest of the body is read and dropped, so that the client gets to see the answer. */
+/** After a refusal what has come is forgotten, and the rest is read and dropped (drain.ts bounds it). */
 function receive(request: IncomingMessage, maxBytes: number, lease: BodyLease): Promise<Buffer> {
+  const declared = request.headers['content-length'];
+  const pieces = new BodyPieces(declared === undefined ? maxBytes : Number(declared), lease);
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
     const stop = (error: unknown): void => {
       request.off('data', take);
+      pieces.drop();
       request.resume();
       reject(error);
     };
-    const take = (chunk: Buffer): void => {
-      size += chunk.length;
+    const take = (piece: Buffer): void => {
       try {
-        if (size > maxBytes) throw tooLarge();
-        lease.add(chunk.length);
-        chunks.push(chunk);
+        if (pieces.add(piece) > maxBytes) stop(tooLarge());
       } catch (error) {
         stop(error);
       }
     };
     request.on('error', () => stop(new GatewayError('body_malformed', 'request aborted')));
-    if (Number(request.headers['content-length']) > maxBytes) return stop(tooLarge());
-    request.on('end', () =>
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)),
-    );
+    if (Number(declared) > maxBytes) return stop(tooLarge());
+    request.on('end', () => resolve(pieces.join()));
     request.on('data', take);
   });
 }

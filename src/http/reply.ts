@@ -1,7 +1,8 @@
 /**
- * An answer as a value: what the pure mapping functions return and the routes send. Nothing here touches a socket.
+ * An answer as a value: what the pure mapping functions return and the routes send. Only `sendReply` touches a socket.
  */
 import type { FastifyReply } from 'fastify';
+import { dropRest } from './drain.ts';
 
 /** Status, headers and body of an answer. */
 export interface HttpReply {
@@ -13,6 +14,7 @@ export interface HttpReply {
 
 /** Sends an answer; the caller returns the result to Fastify. */
 export function sendReply(reply: FastifyReply, answer: HttpReply): FastifyReply {
+  if (!reply.request.raw.complete) dropRest(reply.request.raw);
   return reply.code(answer.status).headers(answer.headers).send(answer.body);
 }
 

@@ -3,7 +3,7 @@
  * half-close before it has its answer, paths are matched in any case, and no body is parsed: every route reads its
  * own (body-reader.ts), whatever the content type says. Routes are registered by app.ts.
  */
-import { createServer as createNodeServer } from 'node:http';
+import { createServer as createNodeServer, type IncomingMessage, STATUS_CODES } from 'node:http';
 import { type FastifyInstance, fastify } from 'fastify';
 import { type ErrorReplies, plainProblem } from './error-handler.ts';
 import { sendReply } from './reply.ts';
@@ -31,6 +31,7 @@ export function createServer(options: HttpServerOptions, deps: HttpServerDeps): 
     frameworkErrors: (error, request, reply) => {
       void deps.errors.handler(plainProblem)(error, request, reply);
     },
+    clientErrorHandler: (error, socket) => refuseConnection(error, socket),
     serverFactory: (handler) => {
       const server = createNodeServer(
         {
@@ -57,4 +58,20 @@ export function createServer(options: HttpServerOptions, deps: HttpServerDeps): 
     ),
   );
   return app;
+}
+
+/**
+ * Ends a connection on which no request can be read. A request that did not come in time gets no answer at all:
+ * node's 408 would make Telegraf throw the points away, whereas it sends them again after a broken connection.
+ */
+function refuseConnection(error: NodeJS.ErrnoException, socket: IncomingMessage['socket']): void {
+  if (socket.writable && error.code !== 'ERR_HTTP_REQUEST_TIMEOUT' && error.code !== 'ECONNRESET') {
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
+    const body = `${JSON.stringify({ error: STATUS_CODES[status] })}\n`;
+    socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+        `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
 }
