@@ -12,16 +12,20 @@ import { literal, quote } from '../../src/sink/duckdb/names.ts';
 import type { DuckDbSink } from '../../src/sink/duckdb/open.ts';
 import { databasePath, openTestDuckDb, query } from '../helpers/duckdb.ts';
 import { createTestSource } from '../helpers/points.ts';
-import { type ReadValue, sinkSuite, storageSuite } from './sink-suite.ts';
+import { type ReadValue, type StoringSink, sinkSuite, storageSuite } from './sink-suite.ts';
+import { wideSuite } from './sink-suite-wide.ts';
 
 const { signal } = new AbortController();
 const M: TableId = { database: 'public', table: 'm' };
 
 sinkSuite('duckdb', async (t) => ({ sink: await openTestDuckDb(t) }));
-storageSuite('duckdb', async (t) => {
+storageSuite('duckdb', openStoring);
+wideSuite('duckdb', openStoring);
+
+async function openStoring(t: TestContext): Promise<StoringSink> {
   const sink = await openTestDuckDb(t);
   return { sink, read: (id, columns) => readTable(sink, id, columns) };
-});
+}
 
 /** Reads by the names that the catalog tables say; integers as text, for JSON.parse would round them. */
 async function readTable(sink: DuckDbSink, id: TableId, columns: readonly string[]): Promise<ReadValue[][]> {
