@@ -69,15 +69,15 @@ function factory(registry: Registry) {
     counter: <L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> =>
       new Counter({ name, help, labelNames, registers }),
     /** A counter with one label, cheap to increase. */
-    tally<L extends string>(name: string, help: string, label: L): (value: string, count?: number) => void {
+    tally(name: string, help: string, label: string): (value: string, count?: number) => void {
       const pending = new Map<string, number>();
-      const counter: Counter<L> = new Counter<L>({
+      const counter: Counter = new Counter({
         name,
         help,
         labelNames: [label],
         registers,
         collect() {
-          for (const [value, count] of pending) counter.inc({ [label]: value } as Record<L, string>, count);
+          for (const [value, count] of pending) counter.inc({ [label]: value }, count);
           pending.clear();
         },
       });
