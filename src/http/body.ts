@@ -3,7 +3,16 @@
  * identity. Output is counted as it appears, so a bomb is stopped at the cap and not after it. A truncated or
  * corrupt body is the sender's fault (400), never a failure of ours (500): that would be retried for ever.
  */
-import { createGunzip, createInflate, createInflateRaw, type Gunzip } from 'node:zlib';
+import {
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  type Gunzip,
+  gunzipSync,
+  inflateRawSync,
+  inflateSync,
+  type ZlibOptions,
+} from 'node:zlib';
 import { GatewayError } from '../errors.ts';
 
 /** Limits for `decodeBody`. */
@@ -15,6 +24,22 @@ export interface DecodeLimits {
 }
 
 const CHUNK_BYTES = 64 * 1_024;
+/**
+ * A body of at most this length is inflated at once, as long as at most so much comes out of it: that takes 20 us where
+ * a stream takes 50, and half a millisecond when it was tried in vain.
+ */
+const MAX_AT_ONCE_BYTES = 64 * 1_024;
+const MAX_AT_ONCE_OUTPUT_BYTES = 2 ** 20;
+
+/** The two ways to undo one encoding. */
+interface Codec {
+  readonly stream: (options: ZlibOptions) => Gunzip;
+  readonly atOnce: (body: Buffer, options: ZlibOptions) => Buffer;
+}
+
+const GZIP: Codec = { stream: createGunzip, atOnce: gunzipSync };
+const ZLIB: Codec = { stream: createInflate, atOnce: inflateSync };
+const RAW: Codec = { stream: createInflateRaw, atOnce: inflateRawSync };
 
 /**
  * The body as it was before it was encoded: at once when it was not, else a promise. An empty body is empty
@@ -36,16 +61,10 @@ export function decodeBody(
     case 'x-gzip':
       if (body[0] !== 0x1f || body[1] !== 0x8b)
         throw new GatewayError('body_malformed', 'gzip: invalid header');
-      return inflate(createGunzip({ chunkSize: CHUNK_BYTES }), body, limits);
+      return inflate(GZIP, body, limits);
     case 'deflate':
     case 'x-deflate':
-      return inflate(
-        hasZlibHeader(body)
-          ? createInflate({ chunkSize: CHUNK_BYTES })
-          : createInflateRaw({ chunkSize: CHUNK_BYTES }),
-        body,
-        limits,
-      );
+      return inflate(hasZlibHeader(body) ? ZLIB : RAW, body, limits);
     default:
       throw new GatewayError('encoding_unsupported', 'unsupported content encoding');
   }
@@ -57,7 +76,25 @@ function hasZlibHeader(body: Buffer): boolean {
   return (first & 0x0f) === 8 && ((first << 8) | (body[1] ?? 0)) % 31 === 0;
 }
 
-function inflate(engine: Gunzip, body: Buffer, limits: DecodeLimits): Promise<Buffer> {
+function inflate(codec: Codec, body: Buffer, limits: DecodeLimits): Buffer | Promise<Buffer> {
+  const whole = body.length > MAX_AT_ONCE_BYTES ? undefined : inflateAtOnce(codec, body, limits.maxBytes);
+  if (whole === undefined) return inflateStream(codec, body, limits);
+  limits.onBytes(whole.length);
+  return whole;
+}
+
+/** Undefined when more comes out than is good to do at once, or than is allowed. */
+function inflateAtOnce(codec: Codec, body: Buffer, maxBytes: number): Buffer | undefined {
+  try {
+    return codec.atOnce(body, { maxOutputLength: Math.min(maxBytes, MAX_AT_ONCE_OUTPUT_BYTES) });
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw malformed(error);
+  }
+}
+
+function inflateStream(codec: Codec, body: Buffer, limits: DecodeLimits): Promise<Buffer> {
+  const engine = codec.stream({ chunkSize: CHUNK_BYTES });
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
