@@ -1,7 +1,8 @@
 /** A guard over a fake database, a fake DDL queue and a fake clock, with counts of what it did. */
+import assert from 'node:assert/strict';
 import { createGuard, type MeteredGuard } from '../../src/guard/guard.ts';
 import type { GuardMetrics, GuardOptions } from '../../src/guard/options.ts';
-import type { AdmitContext } from '../../src/model/admission.ts';
+import type { Admission, AdmitContext } from '../../src/model/admission.ts';
 import type { ColumnSpec, ValueType } from '../../src/model/column.ts';
 import { type DdlOutcome, type DdlRequest, fingerprint } from '../../src/model/ddl-queue.ts';
 import type { Logger } from '../../src/model/logger.ts';
@@ -209,4 +210,18 @@ export function field(name: string, type: ValueType = 'float64'): ColumnSpec {
 /** A tag column. */
 export function tag(name: string): ColumnSpec {
   return { name, kind: 'tag', type: 'string' };
+}
+
+/** What the guard answers when that much time passes meanwhile. */
+export async function admitIn({ guard, clock }: GuardRig, group: TableGroup, ms = 50): Promise<Admission> {
+  const answer = guard.admit(group, contextOf());
+  await clock.advance(ms);
+  return await answer;
+}
+
+/** Closes the guard, which must leave nothing behind. */
+export async function closeRig({ guard, clock, queue }: GuardRig): Promise<void> {
+  await guard.close();
+  assert.equal(clock.sleeping, 0, 'no timer is left');
+  assert.equal(queue.listeners, 0, 'nobody listens to the queue');
 }

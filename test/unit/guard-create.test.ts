@@ -6,6 +6,7 @@ import { Table } from '../../src/model/series.ts';
 import { tableKey } from '../../src/model/table.ts';
 import { createDeferred } from '../../src/util/deferred.ts';
 import {
+  closeRig,
   contextOf,
   createGuardRig,
   failure,
@@ -17,11 +18,7 @@ import {
 } from '../helpers/guard-rig.ts';
 
 let rig: GuardRig;
-afterEach(async () => {
-  await rig.guard.close();
-  assert.equal(rig.clock.sleeping, 0, 'no timer is left');
-  assert.equal(rig.queue.listeners, 0, 'nobody listens to the queue');
-});
+afterEach(() => closeRig(rig));
 
 function refusal(admission: Admission): { kind: string; reason: string } | undefined {
   const verdict: Verdict | undefined = admission.refused;

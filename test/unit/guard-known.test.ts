@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import type { Admission } from '../../src/model/admission.ts';
 import { Table } from '../../src/model/series.ts';
 import { tableKey } from '../../src/model/table.ts';
 import { createDeferred } from '../../src/util/deferred.ts';
 import {
+  admitIn,
+  closeRig,
   contextOf,
   createGuardRig,
   field,
@@ -14,18 +17,13 @@ import {
 } from '../helpers/guard-rig.ts';
 
 let rig: GuardRig;
-afterEach(async () => {
-  await rig.guard.close();
-  assert.equal(rig.clock.sleeping, 0, 'no timer is left');
-});
+afterEach(() => closeRig(rig));
 
 const key = tableKey({ database: 'db', table: 'm' });
 const columns = [tag('host'), field('v')];
 
-async function admit(group = groupOf('m'), ms = 50) {
-  const answer = rig.guard.admit(group, contextOf());
-  await rig.clock.advance(ms);
-  return await answer;
+function admit(group = groupOf('m'), ms?: number): Promise<Admission> {
+  return admitIn(rig, group, ms);
 }
 
 describe('guard: what is known', () => {

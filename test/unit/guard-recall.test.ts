@@ -6,7 +6,8 @@ import type { TableGroup } from '../../src/model/point-batch.ts';
 import { Table } from '../../src/model/series.ts';
 import { tableKey } from '../../src/model/table.ts';
 import {
-  contextOf,
+  admitIn,
+  closeRig,
   createGuardRig,
   failure,
   field,
@@ -17,17 +18,12 @@ import {
 } from '../helpers/guard-rig.ts';
 
 let rig: GuardRig;
-afterEach(async () => {
-  await rig.guard.close();
-  assert.equal(rig.clock.sleeping, 0, 'no timer is left');
-});
+afterEach(() => closeRig(rig));
 
 const target = { tenant: 'db', database: 'db', table: 'm' };
 
-async function admit(group: TableGroup): Promise<Admission> {
-  const answer = rig.guard.admit(group, contextOf());
-  await rig.clock.advance(50);
-  return await answer;
+function admit(group: TableGroup): Promise<Admission> {
+  return admitIn(rig, group);
 }
 
 function exists(columns: ColumnSpec[]): void {

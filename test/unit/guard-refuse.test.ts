@@ -6,6 +6,8 @@ import type { ColumnSpec, ValueType } from '../../src/model/column.ts';
 import { Table } from '../../src/model/series.ts';
 import { tableKey } from '../../src/model/table.ts';
 import {
+  admitIn,
+  closeRig,
   contextOf,
   createGuardRig,
   failure,
@@ -17,17 +19,12 @@ import {
 } from '../helpers/guard-rig.ts';
 
 let rig: GuardRig;
-afterEach(async () => {
-  await rig.guard.close();
-  assert.equal(rig.clock.sleeping, 0, 'no timer is left');
-});
+afterEach(() => closeRig(rig));
 
 const target = { tenant: 'db', database: 'db', table: 'm' };
 
-async function admit(group = groupOf('m'), ms = 50): Promise<Admission> {
-  const answer = rig.guard.admit(group, contextOf());
-  await rig.clock.advance(ms);
-  return await answer;
+function admit(group = groupOf('m'), ms?: number): Promise<Admission> {
+  return admitIn(rig, group, ms);
 }
 
 function said(verdict: Verdict | undefined): string | undefined {
