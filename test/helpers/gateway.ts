@@ -10,6 +10,13 @@ import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
+/** What must not outlive this process, also when the runner ends it because a test took too long. */
+const leftovers = new Set<() => void>();
+process.once('exit', () => {
+  for (const clear of [...leftovers].toReversed()) clear();
+});
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1));
+
 /** A line of the log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };
 
@@ -32,7 +39,12 @@ export interface Gateway extends Launched {
 /** A folder that vanishes with the test. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const clear = (): void => rmSync(folder, { recursive: true, force: true });
+  leftovers.add(clear);
+  t.after(() => {
+    leftovers.delete(clear);
+    clear();
+  });
   return folder;
 }
 
@@ -60,8 +72,11 @@ export function launchGateway(
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  const clear = (): boolean => child.kill('SIGKILL');
+  leftovers.add(clear);
   t.after(async () => {
-    child.kill('SIGKILL');
+    leftovers.delete(clear);
+    clear();
     await exited;
   });
   return {

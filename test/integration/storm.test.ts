@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { DdlResult } from '../../src/model/sink.ts';
+import { flood } from '../helpers/flood.ts';
 import { metric, post, query, startGateway, temporaryFolder } from '../helpers/gateway.ts';
 import { startInProcess } from '../helpers/in-process.ts';
 
@@ -10,16 +11,6 @@ const TRANSIENT: DdlResult = { kind: 'transient', code: '5000', message: 'storag
 
 function point(name: string, second = 1_700_000_000): object {
   return { metric: name, timestamp: second, value: 1, tags: { host: 'a' } };
-}
-
-/** Runs `count` times, `width` at a time. */
-async function flood(count: number, width: number, send: (i: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      while (next < count) await send(next++);
-    }),
-  );
 }
 
 describe('a metric that can not be created', () => {
@@ -121,26 +112,5 @@ describe('a database that can not be created', () => {
     for (let i = 0; i < 6; i++) statuses.push((await post(`${url}/write?db=db${i}`, 'm v=1 1')).status);
     assert.deepEqual(statuses, [204, 204, 204, 400, 400, 400]);
     assert.equal((await post(`${url}/write?db=db1`, 'm v=2 2')).status, 204);
-  });
-});
-
-describe('a million refused names', () => {
-  it('leave memory under its bound', { timeout: 120_000 }, async (t) => {
-    const { url, child } = await startGateway(t, temporaryFolder(t), {
-      SLUICE_POLICY_DENY: 'bad\\..*',
-      SLUICE_DICTIONARY_MAX_BYTES: '64MiB',
-    });
-    await flood(500, 4, async (i) => {
-      const lines = Array.from({ length: 2_000 }, (_, k) => `bad.${i * 2_000 + k},host=a v=1 1`);
-      assert.equal((await post(`${url}/write?db=d`, lines.join('\n'))).status, 400);
-    });
-    assert.equal(
-      await metric(url, 'sluice_points_total{route="influx_write",outcome="rejected"}'),
-      1_000_000,
-    );
-    assert.equal(await metric(url, 'sluice_ddl_tasks_submitted_total'), 0);
-    const rssMb = (await metric(url, 'process_resident_memory_bytes')) / 2 ** 20;
-    t.diagnostic(`RSS ${Math.round(rssMb)} MiB, pid ${child.pid}`);
-    assert.ok(rssMb < 600, `RSS ${rssMb} MiB`);
   });
 });
