@@ -60,7 +60,6 @@ export function assess(group: TableGroup, known: KnownTable | undefined, rules: 
     return undefined;
   }
 
-  // oxlint-disable-next-line max-params -- a column is three values, and an object for each would be garbage
   function judgeColumn(
     name: string,
     kind: ColumnKind,

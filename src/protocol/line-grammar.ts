@@ -103,7 +103,6 @@ class LineReader {
   private readonly end: number;
   private readonly limits: PointLimits;
 
-  // oxlint-disable-next-line max-params -- four plain values that always go together
   constructor(bytes: Uint8Array, start: number, end: number, limits: PointLimits) {
     this.bytes = bytes;
     this.i = start;
@@ -230,14 +229,12 @@ class LineReader {
   }
 
   /** First position from `i` on that holds one of the bytes and does not follow a backslash, or the end. */
-  // oxlint-disable-next-line max-params -- a set of bytes without allocating one
   private scan(i: number, a: number, b: number, c: number): number {
     let at = i;
     while (at < this.end && !(this.isOneOf(at, a, b, c) && this.bytes[at - 1] !== BACKSLASH)) at++;
     return at;
   }
 
-  // oxlint-disable-next-line max-params -- as scan
   private isOneOf(i: number, a: number, b: number, c: number): boolean {
     const byte = this.bytes[i];
     return byte === a || byte === b || byte === c;

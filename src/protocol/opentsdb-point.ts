@@ -172,7 +172,6 @@ function checkNames(
 }
 
 /** OpenTSDB's `Tags.validateString`: ASCII letters and digits, `-_./`, and letters of the basic plane. */
-// oxlint-disable-next-line max-params -- what is checked, the text, and the two bounds
 function checkName(
   what: string,
   text: string | undefined,
