@@ -72,6 +72,31 @@ describe('mapName', () => {
   });
 });
 
+describe('fold', () => {
+  it('takes for one just what DuckDB takes for one, in all of Unicode', async (t) => {
+    const names = new Set<string>();
+    for (let code = 0x20; code < 0x11_0000; code++) {
+      if (code >= 0xd8_00 && code < 0xe0_00) continue;
+      const char = String.fromCodePoint(code);
+      const kin = [char.toLowerCase(), char.toUpperCase(), char.normalize('NFC'), char.normalize('NFKD')];
+      if (kin.some((other) => other !== char)) for (const name of [char, ...kin]) names.add(name);
+    }
+    // Of the names that are one to us, the last; a table refuses columns that are one to DuckDB.
+    const apart = [...new Map(Array.from(names, (name) => [fold(name), name])).values()];
+    assert.ok(apart.length > 20_000 && apart.length < names.size);
+    const instance = await DuckDBInstance.create(':memory:');
+    const connection = await instance.connect();
+    t.after(() => instance.closeSync());
+    t.after(() => connection.closeSync());
+    await connection.run(`CREATE TABLE t (${apart.map((name) => `${quote(name)} BOOLEAN`).join(', ')})`);
+    const reader = await connection.runAndReadAll(
+      'SELECT column_name FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index',
+    );
+    assert.deepEqual(reader.getRows().flat(), apart);
+    await assert.rejects(connection.run('CREATE TABLE u ("k" BOOLEAN, "K" BOOLEAN)'), /already exists/);
+  });
+});
+
 describe('quote and literal', () => {
   it('hold any text, as DuckDB itself reads it', async (t) => {
     const instance = await DuckDBInstance.create(':memory:');

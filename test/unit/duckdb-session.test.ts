@@ -30,13 +30,18 @@ function faulty(database: Database, control: Control): Database {
     ...database,
     async connect() {
       const connection = await database.connect();
-      const run = connection.run.bind(connection);
-      connection.run = async (sql, ...rest) => {
-        const fails = sql === 'COMMIT' && control.failures > 0;
-        if (!fails) return run(sql, ...rest);
-        control.failures--;
-        if (control.durable) await run(sql);
-        throw new Error(control.error);
+      const prepare = connection.prepare.bind(connection);
+      connection.prepare = async (sql) => {
+        const statement = await prepare(sql);
+        const run = statement.run.bind(statement);
+        statement.run = async () => {
+          const fails = sql === 'COMMIT' && control.failures > 0;
+          if (!fails) return run();
+          control.failures--;
+          if (control.durable) await run();
+          throw new Error(control.error);
+        };
+        return statement;
       };
       return connection;
     },

@@ -78,15 +78,14 @@ function keyOf(tableId: number, tags: readonly (string | null)[]): string {
   return `${tableId}${JSON.stringify(tags)}`;
 }
 
-async function findIds(
-  wanted: readonly Identity[],
-  { connection }: Transaction,
-): Promise<Map<string, number>> {
+async function findIds(wanted: readonly Identity[], transaction: Transaction): Promise<Map<string, number>> {
   const ids = new Map<string, number>();
-  const reader = await connection.runAndReadAll(
-    `SELECT id, table_id, tags FROM "${CATALOG}".${STORE}.series WHERE hash IN (SELECT unnest($1))`,
-    [listValue(wanted.map((identity) => identity.hash))],
-    [LIST(UBIGINT)],
+  const reader = await transaction.optimized((connection) =>
+    connection.runAndReadAll(
+      `SELECT id, table_id, tags FROM "${CATALOG}".${STORE}.series WHERE hash IN (SELECT unnest($1))`,
+      [listValue(wanted.map((identity) => identity.hash))],
+      [LIST(UBIGINT)],
+    ),
   );
   for (const [id, tableId, tags] of reader.getRowsJS()) {
     ids.set(keyOf(tableId as number, tags as (string | null)[]), id as number);

@@ -7,14 +7,17 @@
  * behind in DuckDB's memory ("misaligned count"), though not in the log: so the file is opened anew here, too, which
  * interrupts the queries, and the transaction is tried once more.
  */
-import type { DuckDBAppender, DuckDBConnection } from '@duckdb/node-api';
+import type { DuckDBAppender, DuckDBConnection, DuckDBPreparedStatement } from '@duckdb/node-api';
 import type { Database } from './database.ts';
 import { isCommitted, isInvalidated, isOutOfMemory } from './errors.ts';
 import { CATALOG, STORE } from './layout.ts';
 
 /** What a transaction may do. */
 export interface Transaction {
+  /** Runs statements as they are written, without the optimizer. */
   readonly connection: DuckDBConnection;
+  /** Runs a query on it that is worth optimizing; after a failure the transaction must end. */
+  optimized<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T>;
   /** The appender of one of the gateway's own tables. */
   appender(table: string): Promise<DuckDBAppender>;
 }
@@ -31,6 +34,8 @@ export interface Session {
 
 interface Opened extends Transaction {
   readonly appenders: Map<string, DuckDBAppender>;
+  readonly begin: DuckDBPreparedStatement;
+  readonly commit: DuckDBPreparedStatement;
 }
 
 /** Creates a session; it connects with the first transaction. `onReopened` comes before any other after a reopening. */
@@ -46,12 +51,12 @@ export function createSession(
     const connection = await database.connect();
     try {
       if (givenUp) await onReopened(connection);
+      givenUp = false;
+      return await prepare(connection);
     } catch (error) {
       database.release(connection);
       throw error;
     }
-    givenUp = false;
-    return withAppenders(connection);
   }
 
   function close(): void {
@@ -67,7 +72,7 @@ export function createSession(
   async function commit(opened: Opened): Promise<void> {
     for (const appender of opened.appenders.values()) appender.flushSync();
     try {
-      await opened.connection.run('COMMIT');
+      await opened.commit.run();
     } catch (error) {
       if (!isCommitted(error)) throw error;
       givenUp = true;
@@ -78,7 +83,7 @@ export function createSession(
   async function attempt<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     try {
       current ??= await open();
-      await current.connection.run('BEGIN');
+      await current.begin.run();
       const result = await work(current);
       await commit(current);
       return result;
@@ -99,11 +104,24 @@ export function createSession(
   };
 }
 
-function withAppenders(connection: DuckDBConnection): Opened {
+/**
+ * An appender plans an INSERT each time it is flushed. There is nothing to optimize about it, and without trying, and
+ * with the frame of the transaction prepared, a flush of 100 points takes a quarter less CPU.
+ */
+async function prepare(connection: DuckDBConnection): Promise<Opened> {
+  await connection.run('PRAGMA disable_optimizer');
   const appenders = new Map<string, DuckDBAppender>();
   return {
     connection,
     appenders,
+    begin: await connection.prepare('BEGIN'),
+    commit: await connection.prepare('COMMIT'),
+    async optimized(work) {
+      await connection.run('PRAGMA enable_optimizer');
+      const result = await work(connection);
+      await connection.run('PRAGMA disable_optimizer');
+      return result;
+    },
     async appender(table) {
       const known = appenders.get(table);
       if (known !== undefined) return known;
