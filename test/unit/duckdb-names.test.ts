@@ -90,7 +90,7 @@ describe('fold', () => {
     t.after(() => connection.closeSync());
     await connection.run(`CREATE TABLE t (${apart.map((name) => `${quote(name)} BOOLEAN`).join(', ')})`);
     const reader = await connection.runAndReadAll(
-      'SELECT column_name FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index',
+      "SELECT column_name FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index",
     );
     assert.deepEqual(reader.getRows().flat(), apart);
     await assert.rejects(connection.run('CREATE TABLE u ("k" BOOLEAN, "K" BOOLEAN)'), /already exists/);
