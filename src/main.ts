@@ -40,8 +40,9 @@ async function run(config: Config): Promise<void> {
   }
   await serve(app, stop, logger);
   const { failed } = await app.close();
-  if (failed.length > 0) process.exitCode = FAILED;
   logger.info({ failed }, 'stopped');
+  // What could not be closed may keep the process for ever.
+  if (failed.length > 0) process.exit(FAILED);
 }
 
 /** Serves until asked to stop, or not at all when that was asked before or the address can't be had. */
