@@ -35,7 +35,7 @@ export function scanDecimal(bytes: Uint8Array, i: number, end: number): number {
       at++;
     }
     fraction = at - point - 1;
-    if ((fraction === 0 && at < start + 10) || point === start) return -1;
+    if (fraction === 0 || point === start) return at < start + 10 ? -1 : scanLongDecimal(bytes, i, end);
   }
   if (at === start) return -1;
   if (at === start + 10) return scanLongDecimal(bytes, i, end);
