@@ -131,6 +131,12 @@ export const SERVER_OPTIONS = {
       max: 100_000,
       doc: 'Fields of one point of line protocol. A point with more is refused.',
     }),
+    tablesPerRequest: integer({
+      default: 10_000,
+      min: 1,
+      max: 1_000_000,
+      doc: 'Distinct metrics or measurements of one request; points of further ones are refused, with the reason.',
+    }),
     jsonDepth: integer({
       default: 100,
       min: 3,

@@ -109,6 +109,11 @@ export class PointBatch {
     return row >= 0;
   }
 
+  /** True when a row of the table leaves the batch with rows of at most `maxTables` tables. */
+  hasRoomFor(table: Table, maxTables: number): boolean {
+    return table.stamp === this.stamp || this.groupCount < maxTables;
+  }
+
   /** Begins a row; nothing of it counts until `endRow`. `offset` is where the point starts in the body. */
   beginRow(series: Series, offset: number): void {
     if (this.rows + 1 >= this.offset.length) this.sizeRows(this.offset.length * 2);

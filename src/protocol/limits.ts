@@ -9,6 +9,8 @@ export interface PointLimits {
   readonly stringBytes: number;
   readonly tagsPerPoint: number;
   readonly fieldsPerPoint: number;
+  /** Distinct tables of one request; points of further ones are refused. */
+  readonly tablesPerRequest: number;
   /** Nesting of arrays and objects in JSON. */
   readonly jsonDepth: number;
 }

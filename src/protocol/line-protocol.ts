@@ -92,6 +92,7 @@ class LineScanner {
     const { bytes, spelling } = this;
     const series = this.fastSeries(start);
     if (series === undefined) return -1;
+    if (!this.batch.hasRoomFor(series.tagSet.table, this.limits.tablesPerRequest)) return -1;
     this.batch.beginRow(series, start);
     let i = spelling.end1 + 1;
     if (bytes[i] === SPACE) i = this.skipSpaces(i);
@@ -251,6 +252,9 @@ class LineScanner {
     if (clash !== undefined)
       return `invalid tag key: input tag "time" on measurement "${line.measurement}" is invalid`;
     const series = this.dictionary.series(batch.database, line.measurement, line.tags);
+    const { tablesPerRequest } = this.limits;
+    if (!batch.hasRoomFor(series.tagSet.table, tablesPerRequest))
+      return `more than ${tablesPerRequest} measurements in one request`;
     spelling.start1 = start;
     spelling.end1 = line.keyEnd;
     spelling.hash = hashBytes(view, start, line.keyEnd, this.dictionary.seed);

@@ -117,8 +117,8 @@ class OpenTsdbScanner {
       raw === undefined
         ? 'Unexpected null datapoint encountered in set.'
         : checkPoint(raw, this.options, this.options.limits);
-    if (typeof point === 'string') this.errors.addElement(start, reader.at, index, point);
-    else this.store(raw as RawPoint, point, start);
+    const reason = typeof point === 'string' ? point : this.store(raw as RawPoint, point, start);
+    if (reason !== undefined) this.errors.addElement(start, reader.at, index, reason);
   }
 
   /** Takes the object at `start`; returns the position after it, or -1 when the slow path must decide. */
@@ -131,6 +131,7 @@ class OpenTsdbScanner {
     const field = (series.tagSet.table as TableEntry).valueField;
     if (field === undefined) return -1;
     const { batch } = this;
+    if (!batch.hasRoomFor(series.tagSet.table, this.options.limits.tablesPerRequest)) return -1;
     batch.beginRow(series, start);
     batch.setTime(members.seconds, members.nanos);
     batch.addFloat(field, members.value);
@@ -138,10 +139,16 @@ class OpenTsdbScanner {
     return i;
   }
 
-  /** Adds a checked point as a row and remembers its spelling when the fast path can recognise it. */
-  private store(raw: RawPoint, point: OpenTsdbPoint, start: number): void {
+  /**
+   * Adds a checked point as a row and remembers its spelling when the fast path can recognise it. Answers why the point
+   * was refused, or undefined.
+   */
+  private store(raw: RawPoint, point: OpenTsdbPoint, start: number): string | undefined {
     const { batch, view, bytes, spelling } = this;
     const series = this.dictionary.series(batch.database, point.metric, point.tags);
+    const { tablesPerRequest } = this.options.limits;
+    if (!batch.hasRoomFor(series.tagSet.table, tablesPerRequest))
+      return `more than ${tablesPerRequest} metrics in one request`;
     const plain =
       raw.tagsStart > 0 &&
       raw.metric?.kind === 'string' &&
@@ -163,6 +170,7 @@ class OpenTsdbScanner {
     batch.setTime(seconds, nanos);
     batch.addFloat(table.valueField, point.value);
     batch.endRow();
+    return undefined;
   }
 }
 

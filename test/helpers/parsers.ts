@@ -11,6 +11,7 @@ export const DEFAULT_LIMITS: PointLimits = {
   stringBytes: 2 ** 20,
   tagsPerPoint: 64,
   fieldsPerPoint: 1024,
+  tablesPerRequest: 10_000,
   jsonDepth: 100,
 };
 

@@ -239,6 +239,17 @@ describe('line protocol: what is refused, with the reason', () => {
   });
 });
 
+describe('line protocol: tables of one request', () => {
+  it('refuses the points of further ones, also when they are known', () => {
+    const body = 'a v=1 1\nb v=1 1\nc v=1 1\na v=2 2\n';
+    const reason = 'more than 2 measurements in one request';
+    assert.deepEqual(failures(body, { limits: { tablesPerRequest: 2 } }), { good: 3, errors: { 3: reason } });
+    const parse = lineParser(true, { limits: { tablesPerRequest: 2 } });
+    assert.equal(parse('c v=1 1\n').rows.length, 1);
+    assert.equal(parse(body).rows.length, 3);
+  });
+});
+
 describe('line protocol: limits', () => {
   const limits = {
     lineBytes: 200,

@@ -272,3 +272,19 @@ describe('OpenTSDB JSON: a malformed body stores nothing', () => {
     assert.equal(parse(nested(100_000)).result.kind, 'malformed');
   });
 });
+
+describe('OpenTSDB JSON: metrics of one request', () => {
+  it('refuses the points of further ones', () => {
+    const body = ['m', 'n', 'o', 'm'].map((name) => GOOD.replace('"m"', `"${name}"`)).join();
+    const { result, rows } = parse(`[${body}]`, { limits: { tablesPerRequest: 2 } });
+    assert.ok(result.kind === 'parsed');
+    assert.deepEqual(
+      rows.map(({ table }) => table),
+      ['m', 'n', 'm'],
+    );
+    assert.deepEqual(
+      result.errors.map(({ position, reason }) => [position, reason]),
+      [[2, 'more than 2 metrics in one request']],
+    );
+  });
+});
