@@ -23,7 +23,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/util': { parts: ['src/model', 'src/errors.ts'], packages: [], builtins: 'all' },
     'src/protocol': { parts: STAGE, packages: [], builtins: ['node:buffer', 'node:crypto', 'node:util'] },
     'src/guard': { parts: STAGE, packages: ['bottleneck', 'lru-cache', 're2js'], builtins: ['node:crypto'] },
-    'src/ddl': { parts: STAGE, packages: ['bottleneck', 'lru-cache'], builtins: 'all' },
+    'src/ddl': {
+      parts: STAGE,
+      packages: ['bottleneck', 'lru-cache', 'etcd3', 'cockatiel'],
+      builtins: 'all',
+    },
     'src/sink': { parts: STAGE, packages: [], builtins: 'all' },
     'src/sink/discard': { parts: [...STAGE, 'src/sink'], packages: [], builtins: 'all' },
     'src/sink/duckdb': {
@@ -41,6 +45,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/cli.ts': { parts: ['src/config'], packages: [], builtins: ['node:util'] },
     'src/app-options.ts': { parts: 'all', packages: [], builtins: ['node:os'] },
     'src/open-sink.ts': { parts: 'all', packages: [], builtins: [] },
+    'src/open-store.ts': { parts: 'all', packages: [], builtins: [] },
     'src/gauges.ts': { parts: 'all', packages: [], builtins: [] },
     'src/app.ts': { parts: 'all', packages: ['fastify'], builtins: 'all' },
     'src/main.ts': {
@@ -68,6 +73,11 @@ const RESERVED: readonly { readonly pattern: RegExp; readonly what: string; read
     pattern: /\bDate\.now\b|\bperformance\.now\b|\bset(Timeout|Interval|Immediate)\b/,
     what: 'the real clock (there is model/clock.ts)',
     allowed: /^(?!src\/(model|protocol|guard|ddl)\/)/,
+  },
+  {
+    pattern: /\bfrom ['"](etcd3|cockatiel)['"]/,
+    what: 'etcd3 (only the etcd store may)',
+    allowed: /^src\/ddl\/etcd-/,
   },
   { pattern: /\brequire\(|\bcreateRequire\b/, what: 'require', allowed: /^$/ },
   { pattern: /\bimport\((?!\s*['"])/, what: 'import() of a computed name', allowed: /^$/ },

@@ -64,7 +64,8 @@ export async function startGateway(
   };
 }
 
-function followLog(child: ChildProcess): Pick<Gateway, 'logs' | 'logged'> {
+/** The lines that a process logs as JSON. */
+export function followLog(child: ChildProcess): Pick<Gateway, 'logs' | 'logged'> {
   const logs: LogLine[] = [];
   const waiting = new Set<() => void>();
   let ended = false;
