@@ -1,6 +1,8 @@
 /** Turns the configuration into the options that the parts define for themselves. No behaviour, no defaults. */
-import { totalmem } from 'node:os';
+import { hostname, totalmem } from 'node:os';
 import type { Config } from './config.ts';
+import { readEtcdFiles } from './ddl/etcd-files.ts';
+import type { EtcdStoreOptions } from './ddl/etcd-options.ts';
 import type { DdlQueueOptions } from './ddl/options.ts';
 import type { GuardOptions } from './guard/options.ts';
 import type { PointLimits } from './protocol/limits.ts';
@@ -8,6 +10,8 @@ import type { OpenTsdbParserOptions } from './protocol/opentsdb-json.ts';
 import type { DuckDbOptions } from './sink/duckdb/open.ts';
 
 const MIB = 1024 ** 2;
+/** How often the leader compacts an etcd that is ours. */
+const COMPACT_MS = 60_000;
 
 /** Limits of the parsers. */
 export function pointLimits({ limits }: Config): PointLimits {
@@ -32,9 +36,25 @@ export function duckDbOptions({ duckdb, sql }: Config): DuckDbOptions {
   };
 }
 
-/** The DDL queue. */
-export function ddlOptions({ ddl }: Config): DdlQueueOptions {
+/** The store of the DDL queue in etcd. @throws {GatewayError} config_invalid when a file can't be used. */
+export function etcdStoreOptions({ etcd }: Config): EtcdStoreOptions {
   return {
+    endpoints: etcd.endpoints,
+    prefix: etcd.prefix,
+    username: etcd.username === '' ? undefined : etcd.username,
+    password: etcd.password,
+    tls: readEtcdFiles(etcd),
+    requestTimeoutMs: etcd.requestTimeoutMs,
+    quotaBytes: etcd.quotaBytes,
+  };
+}
+
+/** The DDL queue. */
+export function ddlOptions({ ddl, etcd, gateway }: Config): DdlQueueOptions {
+  return {
+    prefix: etcd.prefix,
+    gatewayId: gateway.id === '' ? `${hostname()}-${process.pid}` : gateway.id,
+    compactIntervalMs: ddl.store === 'etcd' && etcd.compact ? COMPACT_MS : 0,
     maxOpenTasks: ddl.maxOpenTasks,
     maxOpenTasksPerTenant: ddl.maxOpenTasksPerTenant,
     concurrency: ddl.concurrency,

@@ -11,7 +11,6 @@ import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
 import { ddlOptions, guardOptions, openTsdbOptions, pointLimits } from './app-options.ts';
 import type { Config } from './config.ts';
-import { createMemoryStore } from './ddl/memory-store.ts';
 import { createDdlQueue } from './ddl/queue.ts';
 import { registerCoreGauges } from './gauges.ts';
 import { createGuard } from './guard/guard.ts';
@@ -30,6 +29,7 @@ import type { Ingest } from './model/ingest.ts';
 import type { Logger } from './model/logger.ts';
 import type { SqlReader } from './model/sql.ts';
 import { type OpenSink, openConfigured } from './open-sink.ts';
+import { type OpenStore, openConfiguredStore } from './open-store.ts';
 import { createLineParser } from './protocol/line-protocol.ts';
 import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
 import { SeriesDictionary } from './protocol/series-dictionary.ts';
@@ -75,12 +75,13 @@ interface Core {
 
 /**
  * Opens all parts; on failure closes those that were opened.
- * @throws {GatewayError} config_invalid when the database can't be used as configured.
+ * @throws {GatewayError} config_invalid when the database can't be used as configured, or a file for etcd.
  */
 export async function buildApp(
   config: Config,
   logger: Logger,
   openSink: OpenSink = openConfigured,
+  openStore: OpenStore = openConfiguredStore,
 ): Promise<App> {
   const clock = createSystemClock();
   const base: Base = {
@@ -92,7 +93,7 @@ export async function buildApp(
     stack: createCloseStack(logger),
   };
   try {
-    return createApp(base, await openCore(base, openSink));
+    return createApp(base, await openCore(base, openSink, openStore));
   } catch (error) {
     await base.stack.close(CLOSE_PART_MS);
     throw error;
@@ -100,11 +101,11 @@ export async function buildApp(
 }
 
 /** Everything behind the transports: database, DDL queue, guard, flush queue, ingest. */
-async function openCore(base: Base, openSink: OpenSink): Promise<Core> {
+async function openCore(base: Base, openSink: OpenSink, openStore: OpenStore): Promise<Core> {
   const { config, clock, logger, sampler, metrics, stack } = base;
   const { sink, sql } = await openSink(config, { logger, metrics });
   stack.push('database', () => sink.close());
-  const store = createMemoryStore({ clock });
+  const store = await openStore(config, { clock, logger, metrics });
   stack.push('store', () => store.close());
   const queue = createDdlQueue(ddlOptions(config), {
     store,
@@ -247,16 +248,23 @@ async function stopServing(
   }
 }
 
+/** Without the DDL queue's store known tables flow on, so that must not take the gateway out of service. */
 function healthOf({ queue, flush }: Core, ready: boolean): Health {
   const writes = flush.stats().failing;
+  const { live } = queue.stats();
   const checks = [
-    { name: 'database', ok: writes === undefined, message: writes ?? 'writes succeed' },
-    { name: 'ddl queue', ok: queue.stats().live, message: queue.stats().live ? 'in sync' : 'not in sync' },
-    { name: 'server', ok: ready, message: ready ? 'accepting' : 'starting or stopping' },
+    { name: 'database', ok: writes === undefined, message: writes ?? 'writes succeed', vital: true },
+    {
+      name: 'ddl queue',
+      ok: live,
+      message: live ? 'in sync' : 'not in sync: known tables only',
+      vital: false,
+    },
+    { name: 'server', ok: ready, message: ready ? 'accepting' : 'starting or stopping', vital: true },
   ];
-  const failed = checks.find(({ ok }) => !ok);
+  const failed = checks.find(({ ok, vital }) => vital && !ok) ?? checks.find(({ ok }) => !ok);
   return {
-    ok: failed === undefined,
+    ok: failed?.vital !== true,
     message: failed === undefined ? 'ready for queries and writes' : `${failed.name}: ${failed.message}`,
     checks: checks.map(({ name, ok, message }) => ({ name, status: ok ? 'pass' : 'fail', message })),
   };

@@ -1,4 +1,5 @@
 /** Rules between options. Each is checked only when the options it names are themselves well-formed. */
+import { checkEtcdRules } from './checks-etcd.ts';
 import type { OptionPath } from './options.ts';
 
 /** The value of an option, or undefined when it was not well-formed. */
@@ -23,7 +24,7 @@ const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
 
 /** All broken rules. */
 export function checkRules(lookup: Lookup): readonly BrokenRule[] {
-  return [...brokenOrder(lookup), ...largestBody(lookup), ...remoteListen(lookup), ...sameColumn(lookup)];
+  return [brokenOrder, largestBody, remoteListen, sameColumn, checkEtcdRules].flatMap((rule) => rule(lookup));
 }
 
 function brokenOrder(lookup: Lookup): BrokenRule[] {

@@ -18,6 +18,8 @@ const GROUPS: Readonly<Record<keyof Config, string>> = {
     'Admission of new tables and columns. "Come again" is a 503 with Retry-After; known tables are not affected.',
   policy: 'Which tables, columns and databases may be created. What may not is refused for good (4xx).',
   ddl: 'The queue of creations, and how failed ones are retried. All times get a jitter of 20 %.',
+  gateway: 'This gateway among others.',
+  etcd: 'The etcd that holds the queue when `ddl.store` is `etcd`. It may be down, at the start too: known tables flow.',
 };
 
 const HEAD = `# Configuration

@@ -133,6 +133,12 @@ export const GUARD_OPTIONS = {
     }),
   },
   ddl: {
+    store: choice(['memory', 'etcd'], {
+      default: 'memory',
+      doc:
+        'Where the queue is kept: in this process, for a single gateway, or in etcd (group `etcd`), for any number ' +
+        'of gateways on one database.',
+    }),
     maxOpenTasks: integer({
       default: 256,
       min: 1,

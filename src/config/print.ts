@@ -24,5 +24,6 @@ export function printConfig(
 
 function shown({ group, name, option }: OptionEntry, config: Config): unknown {
   const values = (config as Readonly<Record<string, Readonly<Record<string, unknown>>>>)[group];
-  return option.secret === true ? '********' : values?.[name];
+  const value = values?.[name];
+  return option.secret === true && value !== option.default ? '********' : value;
 }

@@ -35,6 +35,8 @@ export interface DdlQueueDeps {
   readonly random?: Random | undefined;
   /** Default: one by Bottleneck, in real time. It is stopped with the queue. */
   readonly limiter?: TurnLimiter | undefined;
+  /** Default: a new one. Given by who compares it with the store. */
+  readonly view?: DdlView | undefined;
 }
 
 /** The parts that the queue itself deals with. */
@@ -61,7 +63,7 @@ export function composeQueue(
   const { store, executor, clock, logger, metrics } = deps;
   const random = deps.random ?? systemRandom;
   const keys = createDdlKeys(settings.prefix);
-  const view = new DdlView(keys, clock, logger);
+  const view = deps.view ?? new DdlView(keys, clock, logger);
   const nextNonce = createNonces(settings.gatewayId, random);
   const reflector = createReflector(keys.prefix, hooks.reflected, { ...deps, random });
   const common: Common = { store, keys, view, clock, logger, metrics, random, ...settings };

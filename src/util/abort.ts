@@ -26,6 +26,8 @@ export async function withChildAbort<T>(
 
 /** The promise's result, unless `signal` aborts first; the promise itself goes on. @throws the reason of `signal` */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Once given up, its failure is nobody's; Node would end the process for it.
+  promise.catch(() => undefined);
   signal.throwIfAborted();
   let abort = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {

@@ -28,7 +28,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     },
     'src/protocol': { parts: STAGE, packages: [], builtins: ['node:buffer'] },
     'src/guard': { parts: STAGE, packages: ['bottleneck', 'lru-cache', 're2js'], builtins: ['node:crypto'] },
-    'src/ddl': { parts: STAGE, packages: ['bottleneck', 'lru-cache'], builtins: ['node:crypto'] },
+    'src/ddl': {
+      parts: STAGE,
+      packages: ['bottleneck', 'lru-cache', 'etcd3', 'cockatiel'],
+      builtins: ['node:crypto', 'node:fs', 'node:http', 'node:https', 'node:stream', 'node:tls'],
+    },
     'src/sink': { parts: STAGE, packages: [], builtins: [] },
     'src/sink/discard': { parts: STAGE, packages: [], builtins: [] },
     'src/sink/duckdb': {
@@ -60,6 +64,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
         'src/sink/discard',
         'src/sink/duckdb',
       ],
+      packages: [],
+      builtins: [],
+    },
+    'src/open-store.ts': {
+      parts: ['src/app-options.ts', 'src/config', 'src/ddl', 'src/metrics.ts', 'src/model', 'src/util'],
       packages: [],
       builtins: [],
     },
@@ -99,6 +108,11 @@ const RESERVED: readonly { readonly pattern: RegExp; readonly what: string; read
     pattern: /\bDate\.now\b|\bperformance\.now\b|\bset(Timeout|Interval|Immediate)\b/,
     what: 'the real clock (there is model/clock.ts)',
     allowed: /^(?!src\/(model|protocol|guard|ddl)\/)/,
+  },
+  {
+    pattern: /\bfrom ['"](etcd3|cockatiel)['"]/,
+    what: 'etcd3 (only the etcd store may)',
+    allowed: /^src\/ddl\/etcd-/,
   },
   { pattern: /\brequire\(|\bcreateRequire\b/, what: 'require', allowed: /^$/ },
   { pattern: /\bimport\((?!\s*['"])/, what: 'import() of a computed name', allowed: /^$/ },

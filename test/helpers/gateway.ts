@@ -90,7 +90,8 @@ export function launchGateway(
   };
 }
 
-function followLog(child: ChildProcess): Pick<Launched, 'logs' | 'logged'> {
+/** The lines that a process logs as JSON. */
+export function followLog(child: ChildProcess): Pick<Launched, 'logs' | 'logged'> {
   const logs: LogLine[] = [];
   const waiting = new Set<() => void>();
   let ended = false;

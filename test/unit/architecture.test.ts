@@ -83,6 +83,7 @@ describe('the rules', () => {
     ['src/app.ts', 'process.exit(1);', 'may not use process.exit'],
     ['src/guard/a.ts', 'setTimeout(f, 1);', 'may not use the real clock (there is model/clock.ts)'],
     ['src/ddl/a.ts', 'const x = Date.now();', 'may not use the real clock (there is model/clock.ts)'],
+    ['src/ddl/a.ts', "import { Etcd3 } from 'etcd3';", 'may not use etcd3 (only the etcd store may)'],
     ['src/model/a.ts', 'const x = 1;\n'.repeat(301), 'has 301 lines, more than 300'],
     ['src/extra/a.ts', '', 'src/extra is not in the table of test/helpers/architecture.ts'],
     ['src/extra.ts', '', 'src/extra.ts is not in the table of test/helpers/architecture.ts'],

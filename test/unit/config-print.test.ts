@@ -33,12 +33,15 @@ function candidates(option: Option<unknown>): fc.Arbitrary<string> {
   return fc.oneof(fc.constantFrom(...odd, ...fromAllowed), fc.string({ unit: 'grapheme', maxLength: 8 }));
 }
 
+/** Secrets are not printed, so they cannot be loaded again. */
+const PRINTED = ALL_OPTIONS.filter(({ option }) => option.secret !== true);
+
 const environments = fc
-  .record(Object.fromEntries(ALL_OPTIONS.map(({ variable, option }) => [variable, candidates(option)])), {
+  .record(Object.fromEntries(PRINTED.map(({ variable, option }) => [variable, candidates(option)])), {
     requiredKeys: [],
   })
   .map((env) => {
-    const valid = ALL_OPTIONS.filter(({ variable, option }) => {
+    const valid = PRINTED.filter(({ variable, option }) => {
       const raw = env[variable];
       return raw !== undefined && option.read(raw) !== undefined;
     });
