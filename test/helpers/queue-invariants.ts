@@ -9,8 +9,9 @@
 import assert from 'node:assert/strict';
 import {
   type BreakerValue,
+  type DdlValue,
   decodeValue,
-  type FailureValue,
+  type LeadValue,
   type OutValue,
   type SlotValue,
   type TaskValue,
@@ -29,7 +30,15 @@ interface InvariantOptions {
   readonly maxOpenTasksPerTenant: number;
   /** What the database was asked about: databases, and `tableKey`s. */
   readonly touched: ReadonlySet<string>;
+  /**
+   * Back-offs are judged by the wall clock that the values themselves carry, instead of by when the checker heard of
+   * them: for gateways in other processes of this machine.
+   */
+  readonly byWallClock?: boolean;
 }
+
+/** What the wall clock's steps of a millisecond, and a correction of it, may make a value appear to be early. */
+const WALL_SLACK_MS = 20;
 
 interface Kept<T> {
   readonly kv: KeyValue;
@@ -46,6 +55,8 @@ export class QueueInvariants {
   readonly queued = new Map<string, number>();
   /** Tasks may be deleted without a trace while this is set. */
   drainAllowed = false;
+  /** Which gateway wrote the leader's key of each fence there was. */
+  readonly leaders = new Map<number, string>();
   readonly #options: InvariantOptions;
   readonly #keys: DdlKeys;
   readonly #tasks = new Map<string, Kept<TaskValue>>();
@@ -54,9 +65,10 @@ export class QueueInvariants {
   readonly #slots = new Map<string, Kept<SlotValue>>();
   #leadCreate: number | undefined;
   #drained = new Set<string>();
+  readonly #drainable = new Set<string>();
 
   /** Watches from the first revision on; to be made before anything is written. */
-  constructor(store: Store, options: InvariantOptions) {
+  constructor(store: Pick<Store, 'watch'>, options: InvariantOptions) {
     this.#options = options;
     this.#keys = createDdlKeys(options.prefix);
     store.watch(this.#keys.prefix, 1, {
@@ -70,6 +82,31 @@ export class QueueInvariants {
       },
       onEnd: (reason) => this.violations.push(`the watch of the invariants ended: ${reason}`),
     });
+  }
+
+  /** The create revision of the leader's key; undefined: nobody leads. */
+  get fence(): number | undefined {
+    return this.#leadCreate;
+  }
+
+  /** How many tasks are open. */
+  get openTasks(): number {
+    return this.#tasks.size;
+  }
+
+  /** How many tasks went without an outcome of their own. */
+  get drainedTasks(): number {
+    return this.#drained.size;
+  }
+
+  /** The task that is open for a target now. */
+  openTask(database: string, table: string | undefined): TaskValue | undefined {
+    return this.#tasks.get(this.#keys.task(database, table))?.value;
+  }
+
+  /** The tasks that are open now may be deleted without a trace, even later. */
+  allowDrainOfOpen(): void {
+    for (const { value } of this.#tasks.values()) this.#drainable.add(value.nonce);
   }
 
   /** Fails with all violations. */
@@ -90,7 +127,7 @@ export class QueueInvariants {
   #check(rev: number, events: readonly WatchEvent[]): void {
     const fail = (what: string): void => void this.violations.push(`revision ${rev}: ${what}`);
     const of = (kind: KeyKind): WatchEvent[] => events.filter(({ key }) => this.#keys.kind(key) === kind);
-    for (const event of of('lead')) this.#leadCreate = event.kv?.create;
+    for (const { kv } of of('lead')) this.#checkLead(kv, fail);
     for (const { key, kv } of of('task')) {
       if (kv !== undefined) this.#checkQueued(kv, fail);
       else this.#checkEnded(key, events, fail);
@@ -100,17 +137,24 @@ export class QueueInvariants {
     this.#checkSlots(fail);
   }
 
+  #checkLead(kv: KeyValue | undefined, fail: (what: string) => void): void {
+    if (kv !== undefined && this.#leadCreate !== undefined) fail(`${kv.key} overwritten`);
+    this.#leadCreate = kv?.create;
+    if (kv !== undefined) this.leaders.set(kv.create, (decodeValue(kv.key, kv.value) as LeadValue).gateway);
+  }
+
   #checkQueued(kv: KeyValue, fail: (what: string) => void): void {
     const task = decodeValue(kv.key, kv.value) as TaskValue;
     if (this.#tasks.has(kv.key)) fail(`I5 ${kv.key} overwritten`);
     if (this.queued.has(task.nonce)) fail(`I4 ${task.nonce} queued twice`);
     this.queued.set(task.nonce, 0);
     const out = this.#outs.get(this.#keys.out(task.database, task.table));
-    const holding = out?.value.failures.filter((failure) => this.#holds(out, failure)) ?? [];
+    const nowMs = this.#options.byWallClock === true ? task.atMs + WALL_SLACK_MS : this.#options.clock.now();
+    const holding = out?.value.failures.filter(({ ttlMs }) => out.atMs + ttlMs > nowMs) ?? [];
     if (blockingFailure(holding, fingerprint(task.columns)) !== undefined) {
       fail(`I6 ${kv.key} queued during its back-off`);
     }
-    if (this.#liveBreaker(task.tenant)) fail(`I6 ${kv.key} queued under a breaker`);
+    if (this.#liveBreaker(task.tenant, nowMs)) fail(`I6 ${kv.key} queued under a breaker`);
   }
 
   #checkEnded(key: string, events: readonly WatchEvent[], fail: (what: string) => void): void {
@@ -128,7 +172,8 @@ export class QueueInvariants {
     this.#drained.add(task.nonce);
     // Its key counts: whether its time is over is for the leader's clock to say, which may have seen it later.
     const under = this.#breakersOf(task.tenant).length > 0;
-    if (!brk && !under && !this.drainAllowed) fail(`I7 ${key} went without an outcome`);
+    if (!brk && !under && !this.drainAllowed && !this.#drainable.has(task.nonce))
+      fail(`I7 ${key} went without an outcome`);
   }
 
   #checkPublished(kv: KeyValue, fail: (what: string) => void): void {
@@ -142,7 +187,8 @@ export class QueueInvariants {
     this.queued.set(value.nonce, (outcomes ?? 0) + 1);
     const { database, table } = value;
     const asked = table === undefined ? database : tableKey({ database, table });
-    if (!this.#options.touched.has(asked))
+    const expired = value.failures[0]?.code === 'TASK_EXPIRED';
+    if (!expired && !this.#options.touched.has(asked))
       fail(`I9 outcome of ${kv.key}, which nobody asked the database for`);
   }
 
@@ -169,8 +215,16 @@ export class QueueInvariants {
     for (const { key, kv } of events) {
       const map = this.#mapOf(this.#keys.kind(key));
       if (kv === undefined) map?.delete(key);
-      else map?.set(key, { kv, value: decodeValue(key, kv.value) as never, atMs: this.#options.clock.now() });
+      else {
+        const value = decodeValue(key, kv.value);
+        map?.set(key, { kv, value: value as never, atMs: this.#holdsFrom(value) });
+      }
     }
+  }
+
+  #holdsFrom(value: DdlValue): number {
+    const written = this.#options.byWallClock === true && 'untilMs' in value;
+    return written ? value.untilMs - value.ttlMs : this.#options.clock.now();
   }
 
   #mapOf(kind: KeyKind): Map<string, Kept<never>> | undefined {
@@ -180,12 +234,7 @@ export class QueueInvariants {
     return kind === 'slot' || kind === 'tslot' ? (this.#slots as Map<string, Kept<never>>) : undefined;
   }
 
-  #holds({ atMs }: Kept<OutValue>, { ttlMs }: FailureValue): boolean {
-    return atMs + ttlMs > this.#options.clock.now();
-  }
-
-  #liveBreaker(tenant: string): boolean {
-    const nowMs = this.#options.clock.now();
+  #liveBreaker(tenant: string, nowMs: number): boolean {
     return this.#breakersOf(tenant).some(({ atMs, value }) => atMs + value.ttlMs > nowMs);
   }
 

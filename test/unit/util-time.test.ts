@@ -90,4 +90,20 @@ describe('signals', () => {
     await impatient;
     assert.equal(await patient, 'done');
   });
+
+  it('leave nobody with the failure of a promise that was given up', async () => {
+    const uncaught: unknown[] = [];
+    const note = (reason: unknown): void => void uncaught.push(reason);
+    process.on('unhandledRejection', note);
+    await assert.rejects(unlessAborted(Promise.reject(new Error('lost')), AbortSignal.abort()), /abort/);
+    const controller = new AbortController();
+    const work = createDeferred<void>();
+    const waiting = unlessAborted(work.promise, controller.signal);
+    controller.abort();
+    await assert.rejects(waiting, /abort/);
+    work.reject(new Error('lost later'));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    assert.deepEqual(uncaught, []);
+  });
 });
