@@ -50,7 +50,7 @@ function make(maxPendingBytes = 2 ** 20): void {
 
 function parser() {
   const dictionary = new SeriesDictionary({ maxSeries: 10_000, maxBytes: 2 ** 24 }, 1);
-  return createLineParser(dictionary, { limits: DEFAULT_LIMITS });
+  return createLineParser(dictionary, { limits: { ...DEFAULT_LIMITS, tablesPerRequest: 100_000 } });
 }
 
 const shared = parser();
