@@ -13,6 +13,7 @@ import type { Ingest, IngestResult } from '../model/ingest.ts';
 import type { ParsedPoints } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import type { TableSource } from '../model/table.ts';
+import { withChildAbort } from '../util/abort.ts';
 import type { BodyReader } from './body-reader.ts';
 import type { ConnectionOrder } from './connection-order.ts';
 import type { ErrorReplies, ProblemShape } from './error-handler.ts';
@@ -130,14 +131,14 @@ function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch,
         metrics.points(route.route, 'rejected', parsed.good);
         return undefined;
       }
-      const signal = options?.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
-      const sync = options?.sync === true;
-      const result = await deps.ingest.submit(batch, {
+      const context = {
         source: route.source,
         askedBy: `${route.source} ${peer}`,
-        sync,
-        signal,
-      });
+        sync: options?.sync === true,
+      };
+      const submit = (signal: AbortSignal): Promise<IngestResult> =>
+        deps.ingest.submit(batch, { ...context, signal });
+      const result = await withinBoth(closing, options?.signal, submit);
       if (result.stored > 0) metrics.points(route.route, 'stored', result.stored);
       if (result.rejected > 0) metrics.points(route.route, 'rejected', result.rejected);
       if (result.deferred === 0) return result;
@@ -145,6 +146,21 @@ function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch,
       throw new DeferredError(result);
     },
   };
+}
+
+/** Runs with a signal that aborts with either; nothing stays attached to `closing`, which outlives all requests. */
+function withinBoth<T>(
+  closing: AbortSignal,
+  own: AbortSignal | undefined,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (own === undefined) return run(closing);
+  return withChildAbort(closing, (child) => {
+    const follow = (): void => child.abort(own.reason);
+    if (own.aborted) follow();
+    else own.addEventListener('abort', follow);
+    return run(child.signal);
+  });
 }
 
 /** Work that ended because the gateway stops is not a fault. */
