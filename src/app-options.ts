@@ -8,6 +8,7 @@ import type { GuardOptions } from './guard/options.ts';
 import type { PointLimits } from './protocol/limits.ts';
 import type { OpenTsdbParserOptions } from './protocol/opentsdb-json.ts';
 import type { DuckDbOptions } from './sink/duckdb/open.ts';
+import type { PostgresOptions } from './sink/postgres/open.ts';
 
 const MIB = 1024 ** 2;
 /** How often the leader compacts an etcd that is ours. */
@@ -34,6 +35,12 @@ export function duckDbOptions({ duckdb, sql }: Config): DuckDbOptions {
     checkpointBytes: 64 * MIB,
     sql: { maxRunning: sql.maxConcurrent, maxWaiting: 2 * sql.maxConcurrent, maxAnswerBytes: 32 * MIB },
   };
+}
+
+/** PostgreSQL. */
+export function postgresOptions({ postgres }: Config): PostgresOptions {
+  const { chunkMs, retentionMs, ...connect } = postgres;
+  return { ...connect, hypertables: { chunkMs, retentionMs } };
 }
 
 /** The store of the DDL queue in etcd. @throws {GatewayError} config_invalid when a file can't be used. */

@@ -136,7 +136,8 @@ async function openCore(base: Base, openSink: OpenSink, openStore: OpenStore): P
   });
   stack.push('flush queue', () => flush.close());
   registerCoreGauges(metrics, { queue, guard, flush });
-  return { ingest: createIngest({ guard, flush, metrics: metrics.ingest }), flush, queue, sql };
+  const ingest = createIngest({ guard, flush, values: sink.values, metrics: metrics.ingest });
+  return { ingest, flush, queue, sql };
 }
 
 /** The server and its routes, and how to stop. */

@@ -17,7 +17,7 @@ import type { Ingest, IngestContext, IngestResult, RowRefusal } from './model/in
 import { MAX_REFUSALS } from './model/ingest.ts';
 import type { PointBatch, TableGroup } from './model/point-batch.ts';
 import type { Field, Series } from './model/series.ts';
-import { WriteError } from './model/sink.ts';
+import { type ValueRules, WriteError } from './model/sink.ts';
 import { tableKey } from './model/table.ts';
 
 /** How often a batch is written before the rows of tables that are missing once more are held back. */
@@ -29,6 +29,8 @@ const NO_PARTS: Admission['parts'] = new Map();
 /** What ingest needs. */
 export interface IngestDeps {
   readonly guard: Guard;
+  /** Undefined: the database holds every value. */
+  readonly values?: ValueRules | undefined;
   readonly flush: { write(batch: PointBatch): Promise<void> };
   readonly metrics: IngestMetrics;
   readonly random?: () => number;
@@ -79,12 +81,23 @@ class IngestPath implements Ingest {
       context: { source, askedBy, signal, newTables: 0 },
       verdicts: undefined,
     };
+    this.refuseValues(submission);
     await this.store(submission);
     if (submission.verdicts === undefined) {
       return { stored: batch.rows, rejected: 0, refusals: [], deferred: 0, deferral: undefined };
     }
     this.count(submission.verdicts);
     return summarise(batch, submission.verdicts);
+  }
+
+  /** Refuses the rows that the database can't hold whatever their table is. */
+  private refuseValues(submission: Submission): void {
+    const { batch } = submission;
+    this.deps.values?.checkRows(batch, (row, message) => {
+      batch.skipRow(row);
+      const verdicts = verdictsOf(submission);
+      verdicts[row] = { kind: 'rejected', reason: 'impossible_value', message };
+    });
   }
 
   /** Writes what may be written; tables that turn out to be gone are admitted again. */
@@ -97,15 +110,15 @@ class IngestPath implements Ingest {
       if (error === undefined) return;
       if (error instanceof GatewayError) return hold(submission, this.defer('overload', error.message));
       const { failure } = error;
-      if (failure.kind !== 'missing') {
-        return hold(submission, this.defer('database_down', failure.message));
-      }
+      const down = this.defer('database_down', error.message);
+      if (failure.tables === undefined) return hold(submission, down);
       this.learn(error);
-      if (attempt < MAX_ATTEMPTS) continue;
+      if (failure.kind === 'missing' && attempt < MAX_ATTEMPTS) continue;
       const held = batch.skipped;
       const tables = new Set(failure.tables.map(tableKey));
-      hold(submission, this.defer('ddl_pending', 'the table vanishes as soon as it is made'), tables);
-      if (batch.skipped === held) return hold(submission, this.defer('database_down', error.message));
+      const vanishing = this.defer('ddl_pending', 'the table vanishes as soon as it is made');
+      hold(submission, failure.kind === 'missing' ? vanishing : down, tables);
+      if (batch.skipped === held) return hold(submission, down);
     }
   }
 
@@ -183,9 +196,7 @@ function hold(submission: Submission, verdict: Deferred, tables?: ReadonlySet<st
 function apply(submission: Submission, group: TableGroup, { refused, parts }: Admission): void {
   if (refused === undefined && parts.size === 0) return;
   const { batch } = submission;
-  const verdicts = (submission.verdicts ??= []);
-  // A table may have its first row anywhere, and an array that grows by leaps becomes a hash table.
-  verdicts.length = batch.rows;
+  const verdicts = verdictsOf(submission);
   for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
     if (batch.skip[row] !== 0) continue;
     const verdict = refused ?? partVerdict(batch, row, parts);
@@ -193,6 +204,13 @@ function apply(submission: Submission, group: TableGroup, { refused, parts }: Ad
     batch.skipRow(row);
     verdicts[row] = verdict;
   }
+}
+
+function verdictsOf(submission: Submission): (Verdict | undefined)[] {
+  const verdicts = (submission.verdicts ??= []);
+  // A table may have its first row anywhere, and an array that grows by leaps becomes a hash table.
+  verdicts.length = submission.batch.rows;
+  return verdicts;
 }
 
 /** The first verdict on a part of the row; a permanent one counts more, for the row can never pass. */

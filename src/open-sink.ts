@@ -1,5 +1,5 @@
 /** Opens the database that the configuration names: the one place that knows all of sink/. */
-import { duckDbOptions } from './app-options.ts';
+import { duckDbOptions, postgresOptions } from './app-options.ts';
 import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
 import type { Logger } from './model/logger.ts';
@@ -7,6 +7,9 @@ import type { Sink } from './model/sink.ts';
 import type { SqlReader } from './model/sql.ts';
 import { openDiscard } from './sink/discard/open.ts';
 import { openDuckDb } from './sink/duckdb/open.ts';
+import { openPostgres } from './sink/postgres/open.ts';
+import { systemRandom } from './util/backoff.ts';
+import { createSystemClock } from './util/clock.ts';
 
 /** The database behind the gateway, and its SQL where that is offered. */
 export interface OpenedSink {
@@ -27,6 +30,9 @@ export async function openConfigured(
 ): Promise<OpenedSink> {
   if (config.sink.kind === 'discard')
     return { sink: openDiscard({ maxTables: MAX_DISCARD_TABLES }), sql: undefined };
+  if (config.sink.kind === 'postgres') {
+    return { sink: await openPostgresSink(config, { logger, metrics }), sql: undefined };
+  }
   const sink = await openDuckDb(duckDbOptions(config), { logger });
   metrics.gauge('sluice_duckdb_tables', 'Tables in the database.', () => sink.stats().tables);
   metrics.gauge('sluice_duckdb_series', 'Series in the database.', () => sink.stats().series);
@@ -37,4 +43,29 @@ export async function openConfigured(
   );
   metrics.gauge('sluice_duckdb_queries', 'SQL queries running.', () => sink.stats().queries);
   return { sink, sql: config.sql.enabled ? sink.sql : undefined };
+}
+
+async function openPostgresSink(
+  config: Config,
+  { logger, metrics }: { logger: Logger; metrics: Metrics },
+): Promise<Sink> {
+  const deps = { logger, clock: createSystemClock(), random: systemRandom };
+  const sink = await openPostgres(postgresOptions(config), deps);
+  metrics.gauge(
+    'sluice_postgres_connections',
+    'Connections to the database.',
+    () => sink.stats().connections,
+  );
+  metrics.gauge(
+    'sluice_postgres_idle_connections',
+    'Connections that nobody uses.',
+    () => sink.stats().idleConnections,
+  );
+  metrics.gauge('sluice_postgres_waiting', 'Calls that wait for a connection.', () => sink.stats().waiting);
+  metrics.gauge(
+    'sluice_postgres_statements',
+    'Statements that the writer has prepared.',
+    () => sink.stats().statements,
+  );
+  return sink;
 }

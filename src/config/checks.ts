@@ -19,6 +19,7 @@ const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
   ['guard.createsPerSecPerTenant', 'guard.createsPerSec'],
   ['ddl.maxOpenTasksPerTenant', 'ddl.maxOpenTasks'],
   ['ddl.transientMinMs', 'ddl.transientMaxMs'],
+  ['postgres.lockTimeoutMs', 'postgres.statementTimeoutMs'],
   ['ddl.permanentMinMs', 'ddl.permanentMaxMs'],
 ];
 

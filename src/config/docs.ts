@@ -13,6 +13,8 @@ const GROUPS: Readonly<Record<keyof Config, string>> = {
   sink: 'Where points go.',
   duckdb: 'The embedded database.',
   sql: 'Reading by SQL.',
+  postgres:
+    'PostgreSQL, when `sink.kind` is `postgres`. It may be down, at the start too: writes then get 503.',
   flush: 'Writing to the database.',
   guard:
     'Admission of new tables and columns. "Come again" is a 503 with Retry-After; known tables are not affected.',

@@ -73,9 +73,11 @@ export const STORAGE_OPTIONS = {
     }),
   },
   sink: {
-    kind: choice(['duckdb', 'discard'], {
+    kind: choice(['duckdb', 'postgres', 'discard'], {
       default: 'duckdb',
-      doc: 'Where points go: the embedded database, or nowhere (`discard`, for load tests).',
+      doc:
+        'Where points go: the embedded database, PostgreSQL (docs/databases.md), or nowhere (`discard`, for load ' +
+        'tests).',
     }),
   },
   duckdb: {

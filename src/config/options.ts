@@ -7,11 +7,18 @@
 import type { Option } from './option.ts';
 import { CLUSTER_OPTIONS } from './options-cluster.ts';
 import { GUARD_OPTIONS } from './options-guard.ts';
+import { POSTGRES_OPTIONS } from './options-postgres.ts';
 import { SERVER_OPTIONS } from './options-server.ts';
 import { STORAGE_OPTIONS } from './options-storage.ts';
 
 /** Every option by group and name, in the order of the documentation. */
-export const OPTIONS = { ...SERVER_OPTIONS, ...STORAGE_OPTIONS, ...GUARD_OPTIONS, ...CLUSTER_OPTIONS };
+export const OPTIONS = {
+  ...SERVER_OPTIONS,
+  ...STORAGE_OPTIONS,
+  ...POSTGRES_OPTIONS,
+  ...GUARD_OPTIONS,
+  ...CLUSTER_OPTIONS,
+};
 
 type Groups = typeof OPTIONS;
 type ValueOf<O> = O extends Option<infer T> ? T : never;

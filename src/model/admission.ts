@@ -11,6 +11,7 @@ export type RejectReason =
   | 'denied_name'
   | 'not_allowed'
   | 'impossible_name'
+  | 'impossible_value'
   | 'reserved_column'
   | 'table_budget'
   | 'column_budget'

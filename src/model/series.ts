@@ -1,7 +1,7 @@
 /**
  * Identities that the series dictionary interns: table, tag set, field, series. They are shared by all
  * requests, so per point only references are stored. Each carries slots that other stages own: `admittedBy`
- * belongs to the guard (see guard/), `storageId` to the sink, `stamp` to the batch being filled.
+ * belongs to the guard (see guard/), `storageId` and `storageKey` to the sink, `stamp` to the batch being filled.
  */
 import type { ValueType } from './column.ts';
 import { tableKey } from './table.ts';
@@ -66,6 +66,8 @@ export class Series {
   readonly values: readonly string[];
   /** Owned by the sink: its own number for this series, or -1 when it has none yet. */
   storageId = -1;
+  /** Owned by the sink: the bytes by which the database knows this series, where it has such; else undefined. */
+  storageKey: Uint8Array | undefined = undefined;
 
   constructor(tagSet: TagSet, values: readonly string[]) {
     this.tagSet = tagSet;

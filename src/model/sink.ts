@@ -41,10 +41,18 @@ export interface DdlExecutor {
   addColumns(id: TableId, columns: readonly ColumnSpec[], signal: AbortSignal): Promise<DdlResult>;
 }
 
-/** Why a write failed; nothing of it was stored, except perhaps when `ambiguous`. */
+/**
+ * Why a write failed; nothing of it was stored, except perhaps when `ambiguous` or over very many tables, which does no
+ * harm: the same rows again replace it. With `tables` it is only their fault, and the rest can be written without them.
+ */
 export type WriteFailure =
   | { readonly kind: 'missing'; readonly tables: readonly TableId[] }
-  | { readonly kind: 'transient' | 'denied' | 'ambiguous'; readonly code: string; readonly message: string };
+  | {
+      readonly kind: 'transient' | 'denied' | 'ambiguous';
+      readonly code: string;
+      readonly message: string;
+      readonly tables?: readonly TableId[];
+    };
 
 /** Rejection of `Writer.write`. */
 export class WriteError extends Error {
@@ -74,9 +82,20 @@ export interface NameRules {
   checkColumn(column: ColumnSpec): string | undefined;
 }
 
+/** What the database can't hold of points whose names it can. */
+export interface ValueRules {
+  /**
+   * Calls back for each row, not skipped already, that can never be stored, with the reason. Synchronous; ingest asks
+   * it about every batch, so it costs next to nothing where all values are fine.
+   */
+  checkRows(batch: PointBatch, refuse: (row: number, reason: string) => void): void;
+}
+
 /** An opened database. */
 export interface Sink {
   readonly names: NameRules;
+  /** Undefined: it holds every value that a point can have. */
+  readonly values?: ValueRules;
   readonly ddl: DdlExecutor;
   readonly writer: Writer;
   /** Idempotent; waits for a write that is running. */

@@ -1,7 +1,7 @@
 /**
  * Coalesces the writes of concurrent requests into flushes: an idle sink is written to at once, and while one flush
  * runs the next one gathers, first come, first served. Every batch is answered with the fate of its flush; one whose
- * tables are all there does not suffer from others that name missing ones. Bounded in bytes; each flush has a time
+ * tables are all well does not suffer from others that write to missing ones. Bounded in bytes; each flush has a time
  * limit, after which nothing is taken until the writer has let go. Made by app.ts, called by ingest.
  */
 import { GatewayError } from '../errors.ts';
@@ -156,17 +156,17 @@ class WriterQueue implements FlushQueue {
     if (this.overdue) return this.letGo(flush, error);
     if (error === undefined) metrics.flushed(flush.length, countRows(batches), clock.now() - startMs);
     else this.report(error, flush.length);
-    if (error?.failure.kind !== 'missing') return this.settle(flush, error);
+    if (error?.failure.tables === undefined) return this.settle(flush, error);
     const { tables } = error.failure;
-    this.settleMissing(flush, error, new Set(tables.map(tableKey)));
+    this.settleTables(flush, error, new Set(tables.map(tableKey)));
   }
 
-  /** Only those that write to a missing table are told so; the others go first in the next flush. */
-  private settleMissing(flush: readonly Pending[], error: WriteError, missing: ReadonlySet<string>): void {
+  /** Only those that write to a table at fault are told so; the others go first in the next flush. */
+  private settleTables(flush: readonly Pending[], error: WriteError, tables: ReadonlySet<string>): void {
     const failed: Pending[] = [];
     const others: Pending[] = [];
-    for (const pending of flush) (writesTo(pending.batch, missing) ? failed : others).push(pending);
-    // Should nobody write to what is missing, then the writer is wrong, and another flush would not end that.
+    for (const pending of flush) (writesTo(pending.batch, tables) ? failed : others).push(pending);
+    // Should nobody write to them, then the writer is wrong, and another flush would not end that.
     if (failed.length === 0) return this.settle(flush, error);
     this.settle(failed, error);
     this.waiting = [...others, ...this.waiting];
@@ -207,8 +207,11 @@ class WriterQueue implements FlushQueue {
   private report(error: WriteError, batches: number): void {
     const { kind } = error.failure;
     const { clock, logger, metrics, sampler } = this.deps;
+    // A sink that is at odds with some tables works.
     this.failure =
-      kind === 'missing' ? undefined : { message: error.message, untilMs: clock.now() + FAILING_MS };
+      error.failure.tables !== undefined
+        ? undefined
+        : { message: error.message, untilMs: clock.now() + FAILING_MS };
     metrics.flushFailed(kind);
     sampler.sample(`flush ${kind}`, (suppressed) =>
       logger.warn({ kind, batches, suppressed, err: error }, 'flush failed'),

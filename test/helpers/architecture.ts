@@ -40,6 +40,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['@duckdb/node-api', '@duckdb/node-bindings'],
       builtins: ['node:buffer', 'node:crypto', 'node:fs', 'node:path'],
     },
+    'src/sink/postgres': {
+      parts: STAGE,
+      packages: ['pg'],
+      builtins: ['node:buffer', 'node:crypto', 'node:fs'],
+    },
     'src/http': { parts: STAGE, packages: ['fastify'], builtins: ['node:http', 'node:zlib'] },
     'src/ingest.ts': { parts: STAGE, packages: [], builtins: [] },
     'src/metrics.ts': {
@@ -51,7 +56,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/version.ts': { parts: [], packages: [], builtins: ['node:fs'] },
     'src/cli.ts': { parts: ['src/config'], packages: [], builtins: ['node:util'] },
     'src/app-options.ts': {
-      parts: ['src/config', 'src/ddl', 'src/guard', 'src/protocol', 'src/sink/duckdb'],
+      parts: ['src/config', 'src/ddl', 'src/guard', 'src/protocol', 'src/sink/duckdb', 'src/sink/postgres'],
       packages: [],
       builtins: ['node:os'],
     },
@@ -63,6 +68,8 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
         'src/model',
         'src/sink/discard',
         'src/sink/duckdb',
+        'src/sink/postgres',
+        'src/util',
       ],
       packages: [],
       builtins: [],

@@ -1,0 +1,115 @@
+/**
+ * A bounded pool of connections. Each has server-side limits for locks and statements, so nothing of ours runs on for
+ * long after its connection was given up; every wait here ends with its signal or a time limit. After a failed
+ * connect the server is left alone for a growing while, and everybody is told why at once: a server that is full or
+ * starting is not helped by a gateway that keeps knocking.
+ */
+import pg from 'pg';
+import type { Clock } from '../../model/clock.ts';
+import type { Logger } from '../../model/logger.ts';
+import { unlessAborted } from '../../util/abort.ts';
+import { exponentialMs, jitterMs, type Random } from '../../util/backoff.ts';
+import { isSessionUsable, wordsOf } from './errors.ts';
+import { connectConfig, type PostgresConnectOptions, sessionSetup } from './session.ts';
+
+/** Connections to one server. */
+export interface Connections {
+  /** A connection, to be released. Rejects within the connect timeout, or with the reason of the signal. */
+  take(signal: AbortSignal): Promise<pg.PoolClient>;
+  /** Runs `work` on a connection; a failure of the connection, or an abort, ends it. */
+  run<T>(signal: AbortSignal, work: (client: pg.PoolClient) => Promise<T>): Promise<T>;
+  stats(): { readonly open: number; readonly idle: number; readonly waiting: number };
+  /** Ends all connections, also those in use. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** What the pool works with. */
+export interface ConnectionsDeps {
+  readonly clock: Pick<Clock, 'now'>;
+  readonly logger: Logger;
+  readonly random: Random;
+}
+
+const MIN_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 2_000;
+const IDLE_MS = 60_000;
+
+/** Creates the pool; it connects when it is used. */
+export function createConnections(options: PostgresConnectOptions, deps: ConnectionsDeps): Connections {
+  const { clock, logger, random } = deps;
+  const clients = new Set<pg.ClientBase>();
+  const pool = new pg.Pool({
+    ...connectConfig(options),
+    max: options.poolSize,
+    idleTimeoutMillis: IDLE_MS,
+    verify: (client, done) => {
+      client.query(sessionSetup(options)).then(() => done(), done);
+    },
+  });
+  let failures = 0;
+  let pause: { readonly untilMs: number; readonly error: unknown } | undefined;
+  let closed: Promise<void> | undefined;
+
+  // Without listeners an error of an idle connection would end the process; those who wait on it are told anyway.
+  pool.on('error', (error) => logger.debug({ err: error }, 'an idle connection to the database ended'));
+  pool.on('connect', (client) => {
+    clients.add(client);
+    client.on('error', () => undefined);
+    client.on('end', () => clients.delete(client));
+  });
+
+  function failed(error: unknown): void {
+    const pauseMs = jitterMs(exponentialMs(MIN_PAUSE_MS, MAX_PAUSE_MS, ++failures), 0.2, random);
+    pause = { untilMs: clock.now() + pauseMs, error };
+    if (failures === 1) logger.warn({ ...wordsOf(error), pauseMs }, 'no connection to the database');
+  }
+
+  async function take(signal: AbortSignal): Promise<pg.PoolClient> {
+    signal.throwIfAborted();
+    if (pause !== undefined && pool.idleCount === 0 && clock.now() < pause.untilMs) throw pause.error;
+    const connecting = pool.connect();
+    try {
+      const client = await unlessAborted(connecting, signal);
+      if (failures > 0) logger.info({ failures }, 'connected to the database again');
+      failures = 0;
+      pause = undefined;
+      return client;
+    } catch (error) {
+      if (signal.aborted) connecting.then((client) => client.release()).catch(() => undefined);
+      else if (closed === undefined) failed(error);
+      throw error;
+    }
+  }
+
+  async function close(): Promise<void> {
+    const ended = pool.end();
+    // Those in use would be waited for, and a peer that is gone answers no goodbye.
+    for (const client of clients) socketOf(client).destroy();
+    await ended;
+  }
+
+  return {
+    take,
+    async run(signal, work) {
+      const client = await take(signal);
+      let usable = false;
+      try {
+        const result = await unlessAborted(work(client), signal);
+        usable = true;
+        return result;
+      } catch (error) {
+        usable = !signal.aborted && isSessionUsable(error);
+        throw error;
+      } finally {
+        client.release(!usable);
+      }
+    },
+    stats: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    close: () => (closed ??= close()),
+  };
+}
+
+/** The socket, which the driver's types do not show. */
+export function socketOf(client: pg.ClientBase): { destroy(): void } {
+  return (client as unknown as { connection: pg.Connection }).connection.stream;
+}

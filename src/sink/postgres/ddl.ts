@@ -1,0 +1,154 @@
+/**
+ * Creates schemas, tables and columns. No statement says IF NOT EXISTS: that what is there is as it should be is for
+ * the catalog to tell, and a comment must never be put on what somebody else made. A statement waits only shortly for
+ * its lock, for writers queue up behind it; it fails as transient then and is tried again later.
+ */
+import type pg from 'pg';
+import type { ColumnSpec } from '../../model/column.ts';
+import type { DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
+import type { TableId } from '../../model/table.ts';
+import { conflictOf, describeRelations, readInventory } from './catalog.ts';
+import type { Connections } from './connections.ts';
+import { ddlFailure, failureClass } from './errors.ts';
+import { addColumns, createTable, tooWide } from './layout.ts';
+import { isMapped, literal, quote, schemaIdentifier } from './names.ts';
+import { createHypertable, type HypertableOptions } from './timescale.ts';
+
+/** What the executor works with. */
+export interface DdlDeps {
+  readonly connections: Connections;
+  readonly hypertables: HypertableOptions;
+}
+
+/** Sends one statement, or several that are one transaction. */
+type Send = (sql: string) => Promise<void>;
+
+const DONE: DdlResult = { kind: 'done' };
+
+/** Creates the executor. */
+export function createDdl({ connections, hypertables }: DdlDeps): DdlExecutor {
+  async function attempt(
+    signal: AbortSignal,
+    work: (client: pg.PoolClient, send: Send) => Promise<DdlResult>,
+  ): Promise<DdlResult> {
+    let sent = false;
+    try {
+      return await connections.run(signal, (client) =>
+        work(client, async (sql) => {
+          sent = true;
+          await client.query(sql);
+        }),
+      );
+    } catch (error) {
+      return ddlFailure(error, sent);
+    }
+  }
+
+  return {
+    describe: (ids, signal) =>
+      connections.run(signal, async (client) =>
+        (await describeRelations(client, ids)).map((relation) =>
+          relation.kind === 'table' ? { columns: relation.columns } : undefined,
+        ),
+      ),
+    inventory: (signal) => connections.run(signal, readInventory),
+    createDatabase: (database, signal) =>
+      attempt(signal, (client, send) => createDatabase(client, database, send)),
+    createTable: (spec, signal) => attempt(signal, (client, send) => create(client, spec, send, hypertables)),
+    addColumns: (id, columns, signal) =>
+      attempt(signal, (client, send) => widen(client, { id, columns }, send)),
+  };
+}
+
+async function createDatabase(client: pg.PoolClient, database: string, send: Send): Promise<DdlResult> {
+  const schema = schemaIdentifier(database);
+  // Asked for first: the right to create schemas is needed even for one that is there.
+  const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+  if (rowCount === 1) return DONE;
+  const comment = isMapped(schema) ? `; COMMENT ON SCHEMA ${quote(schema)} IS ${literal(database)}` : '';
+  return unlessExists(send(`CREATE SCHEMA ${quote(schema)}${comment}`), () => DONE);
+}
+
+async function create(
+  client: pg.PoolClient,
+  { id, columns }: TableSpec,
+  send: Send,
+  hypertables: HypertableOptions,
+): Promise<DdlResult> {
+  const reason = twice(columns) ?? tooWide(columns);
+  if (reason !== undefined) return invalid('impossible_table', reason);
+  const sql = createTable(id, columns) + (await createHypertable(client, id, hypertables));
+  try {
+    return await unlessExists(send(sql), () => adopt(client, id));
+  } catch (error) {
+    if (failureClass(error) === 'missing') return missing('database', id.database);
+    throw error;
+  }
+}
+
+async function widen(
+  client: pg.PoolClient,
+  { id, columns }: Pick<TableSpec, 'id' | 'columns'>,
+  send: Send,
+): Promise<DdlResult> {
+  const [relation] = await describeRelations(client, [id]);
+  if (relation?.kind === 'foreign') return foreign(id, relation.reason);
+  if (relation?.kind !== 'table') return missing('table', id.table);
+  const conflict = columns.flatMap((column) => conflictOf(relation, column) ?? [])[0] ?? twice(columns);
+  if (conflict !== undefined) return invalid('column_conflict', conflict);
+  const names = new Set(relation.columns.map(({ name }) => name));
+  const added = columns.filter(({ name }) => !names.has(name));
+  if (added.length === 0) return DONE;
+  const wide = tooWide([...relation.columns, ...added]);
+  if (wide !== undefined) return invalid('impossible_table', wide);
+  // The right of one table, so no reason to stop the creates of all.
+  if (!relation.owned)
+    return invalid('not_owner', `the table belongs to ${relation.owner}: only its owner can add columns`);
+  // Should another gateway have added one meanwhile, then the schema is to be read anew.
+  return unlessExists(send(addColumns(id, added)), () => DONE);
+}
+
+/** What it is that has the name already: what of it is missing, the caller finds out by describing it. */
+async function adopt(client: pg.PoolClient, id: TableId): Promise<DdlResult> {
+  const [relation] = await describeRelations(client, [id]);
+  if (relation?.kind === 'table') return DONE;
+  if (relation?.kind === 'foreign') return foreign(id, relation.reason);
+  return { kind: 'transient', code: 'vanished', message: `table '${id.table}' was there, and is gone` };
+}
+
+/** Another gateway may create the same at the same moment, which ends in a unique violation in a catalog. */
+async function unlessExists(
+  sent: Promise<void>,
+  otherwise: () => DdlResult | Promise<DdlResult>,
+): Promise<DdlResult> {
+  try {
+    await sent;
+    return DONE;
+  } catch (error) {
+    const raced = error instanceof Error && 'code' in error && error.code === '23505';
+    if (failureClass(error) !== 'exists' && !raced) throw error;
+    return otherwise();
+  }
+}
+
+/** A tag and a field can't share a name. */
+function twice(columns: readonly ColumnSpec[]): string | undefined {
+  const names = new Set<string>();
+  for (const { name } of columns) {
+    if (names.has(name)) return `column '${name}' is wanted twice`;
+    names.add(name);
+  }
+  return undefined;
+}
+
+function foreign({ database, table }: TableId, reason: string): DdlResult {
+  return invalid('foreign_table', `'${table}' in '${database}' can't hold points: ${reason}`);
+}
+
+function invalid(code: string, message: string): DdlResult {
+  return { kind: 'invalid', code, message };
+}
+
+function missing(what: 'database' | 'table', name: string): DdlResult {
+  return { kind: 'transient', code: `${what}_missing`, message: `${what} '${name}' does not exist` };
+}
