@@ -67,5 +67,10 @@ async function openPostgresSink(
     'Statements that the writer has prepared.',
     () => sink.stats().statements,
   );
+  metrics.gauge(
+    'sluice_postgres_held_tables',
+    'Tables that failed for a reason of their own, most of them left alone for a while.',
+    () => sink.stats().heldTables,
+  );
   return sink;
 }

@@ -4,7 +4,7 @@
  * connect the server is left alone for a growing while, and everybody is told why at once: a server that is full or
  * starting is not helped by a gateway that keeps knocking.
  */
-import pg from 'pg';
+import { type ClientBase, type Connection, Pool, type PoolClient } from 'pg';
 import type { Clock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
 import { unlessAborted } from '../../util/abort.ts';
@@ -15,9 +15,9 @@ import { connectConfig, type PostgresConnectOptions, sessionSetup } from './sess
 /** Connections to one server. */
 export interface Connections {
   /** A connection, to be released. Rejects within the connect timeout, or with the reason of the signal. */
-  take(signal: AbortSignal): Promise<pg.PoolClient>;
+  take(signal: AbortSignal): Promise<PoolClient>;
   /** Runs `work` on a connection; a failure of the connection, or an abort, ends it. */
-  run<T>(signal: AbortSignal, work: (client: pg.PoolClient) => Promise<T>): Promise<T>;
+  run<T>(signal: AbortSignal, work: (client: PoolClient) => Promise<T>): Promise<T>;
   stats(): { readonly open: number; readonly idle: number; readonly waiting: number };
   /** Ends all connections, also those in use. Idempotent. */
   close(): Promise<void>;
@@ -37,26 +37,11 @@ const IDLE_MS = 60_000;
 /** Creates the pool; it connects when it is used. */
 export function createConnections(options: PostgresConnectOptions, deps: ConnectionsDeps): Connections {
   const { clock, logger, random } = deps;
-  const clients = new Set<pg.ClientBase>();
-  const pool = new pg.Pool({
-    ...connectConfig(options),
-    max: options.poolSize,
-    idleTimeoutMillis: IDLE_MS,
-    verify: (client, done) => {
-      client.query(sessionSetup(options)).then(() => done(), done);
-    },
-  });
+  const clients = new Set<ClientBase>();
+  const pool = createPool(options, logger, clients);
   let failures = 0;
   let pause: { readonly untilMs: number; readonly error: unknown } | undefined;
   let closed: Promise<void> | undefined;
-
-  // Without listeners an error of an idle connection would end the process; those who wait on it are told anyway.
-  pool.on('error', (error) => logger.debug({ err: error }, 'an idle connection to the database ended'));
-  pool.on('connect', (client) => {
-    clients.add(client);
-    client.on('error', () => undefined);
-    client.on('end', () => clients.delete(client));
-  });
 
   function failed(error: unknown): void {
     const pauseMs = jitterMs(exponentialMs(MIN_PAUSE_MS, MAX_PAUSE_MS, ++failures), 0.2, random);
@@ -64,9 +49,10 @@ export function createConnections(options: PostgresConnectOptions, deps: Connect
     if (failures === 1) logger.warn({ ...wordsOf(error), pauseMs }, 'no connection to the database');
   }
 
-  async function take(signal: AbortSignal): Promise<pg.PoolClient> {
+  async function take(signal: AbortSignal): Promise<PoolClient> {
     signal.throwIfAborted();
     if (pause !== undefined && pool.idleCount === 0 && clock.now() < pause.untilMs) throw pause.error;
+    const isFull = pool.totalCount >= options.poolSize && pool.idleCount === 0;
     const connecting = pool.connect();
     try {
       const client = await unlessAborted(connecting, signal);
@@ -76,7 +62,8 @@ export function createConnections(options: PostgresConnectOptions, deps: Connect
       return client;
     } catch (error) {
       if (signal.aborted) connecting.then((client) => client.release()).catch(() => undefined);
-      else if (closed === undefined) failed(error);
+      // A wait for others of ours says nothing about the server.
+      else if (closed === undefined && !isFull) failed(error);
       throw error;
     }
   }
@@ -109,7 +96,39 @@ export function createConnections(options: PostgresConnectOptions, deps: Connect
   };
 }
 
+/** `clients`: those that are connected or connecting. */
+function createPool(options: PostgresConnectOptions, logger: Logger, clients: Set<ClientBase>): Pool {
+  const pool = new Pool({
+    ...connectConfig(options),
+    max: options.poolSize,
+    idleTimeoutMillis: IDLE_MS,
+    verify: (client, done) => void setUp(client, options, done),
+  });
+  // Without listeners an error of an idle connection would end the process; those who wait on it are told anyway.
+  pool.on('error', (error) => logger.debug({ err: error }, 'an idle connection to the database ended'));
+  pool.on('connect', (client) => {
+    clients.add(client);
+    client.on('error', () => undefined);
+    client.on('end', () => clients.delete(client));
+  });
+  return pool;
+}
+
+async function setUp(
+  client: ClientBase,
+  options: PostgresConnectOptions,
+  done: (error?: Error) => void,
+): Promise<void> {
+  let failure: unknown;
+  try {
+    await client.query(sessionSetup(options));
+  } catch (error) {
+    failure = error;
+  }
+  done(failure as Error | undefined);
+}
+
 /** The socket, which the driver's types do not show. */
-export function socketOf(client: pg.ClientBase): { destroy(): void } {
-  return (client as unknown as { connection: pg.Connection }).connection.stream;
+export function socketOf(client: ClientBase): { destroy(): void } {
+  return (client as unknown as { connection: Connection }).connection.stream;
 }

@@ -15,10 +15,7 @@ const PREFIX_BYTES = 30;
 const MAPPED = /~[0-9a-f]{32}$/;
 
 /** The gateway's own columns and what PostgreSQL has in every table. */
-const RESERVED_COLUMNS = new Set([
-  ...['time', 'time_ns', 'series_id'],
-  ...['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'],
-]);
+const RESERVED_COLUMNS = new Set('time time_ns series_id tableoid xmin cmin xmax cmax ctid'.split(' '));
 
 /** True when the identifier is not the name it stands for. */
 export function isMapped(identifier: string): boolean {

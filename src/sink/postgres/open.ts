@@ -38,6 +38,8 @@ export interface PostgresStats {
   readonly waiting: number;
   /** Prepared statements of the writer. */
   readonly statements: number;
+  /** Tables that nothing is sent to for a while, because of a failure of their own. */
+  readonly heldTables: number;
 }
 
 /** The database. */
@@ -56,7 +58,11 @@ export async function openPostgres(options: PostgresOptions, deps: PostgresDeps)
     await connections.close();
     throw error;
   }
-  const writer = createWriter({ connections, lockTimeoutMs: options.lockTimeoutMs * 2 });
+  const writer = createWriter({
+    connections,
+    clock: deps.clock,
+    lockTimeoutMs: options.lockTimeoutMs * 2,
+  });
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     await writer.close();
@@ -69,7 +75,7 @@ export async function openPostgres(options: PostgresOptions, deps: PostgresDeps)
     writer,
     stats: () => {
       const { open, idle, waiting } = connections.stats();
-      return { connections: open, idleConnections: idle, waiting, statements: writer.stats().statements };
+      return { connections: open, idleConnections: idle, waiting, ...writer.stats() };
     },
     close: () => (closed ??= close()),
   };

@@ -13,7 +13,8 @@ import { type TableId, tableKey } from '../../model/table.ts';
 import { unlessAborted } from '../../util/abort.ts';
 import { conflictOf, describeRelations, type Relation } from './catalog.ts';
 import type { Connections } from './connections.ts';
-import { failureClass, isSessionUsable, sqlState, wordsOf } from './errors.ts';
+import { failureClass, isSessionUsable, wordsOf } from './errors.ts';
+import { createHeldTables, type HeldTables } from './held-tables.ts';
 import { PipelineError, sendSheets } from './pipeline.ts';
 import { type Sheet, sheetsOf } from './sheet.ts';
 import { columnsOf, PreparedStatements, statementKey } from './statements.ts';
@@ -26,11 +27,12 @@ export interface WriterDeps {
   readonly connections: Connections;
   /** Milliseconds that a write waits for the lock of a table. */
   readonly lockTimeoutMs: number;
+  readonly clock: { now(): number };
 }
 
 /** The writer, and what is to be ended with it. */
 export interface PostgresWriter extends Writer {
-  stats(): { readonly statements: number };
+  stats(): { readonly statements: number; readonly heldTables: number };
   /** Resolves when the write that runs has ended. Idempotent. */
   close(): Promise<void>;
 }
@@ -38,6 +40,14 @@ export interface PostgresWriter extends Writer {
 interface Session {
   readonly client: pg.PoolClient;
   readonly statements: PreparedStatements;
+}
+
+interface Flush {
+  readonly session: Session;
+  readonly sheets: readonly Sheet[];
+  /** Rows may have been sent. */
+  readonly sent: boolean;
+  readonly signal: AbortSignal;
 }
 
 /** Creates the writer; it connects with the first write. */
@@ -49,13 +59,15 @@ class SessionWriter implements PostgresWriter {
   private readonly deps: WriterDeps;
   private session: Session | undefined;
   private running: Promise<void> = Promise.resolve();
+  private readonly held: HeldTables;
 
   constructor(deps: WriterDeps) {
     this.deps = deps;
+    this.held = createHeldTables(deps.clock);
   }
 
-  stats(): { readonly statements: number } {
-    return { statements: this.session?.statements.size ?? 0 };
+  stats(): { readonly statements: number; readonly heldTables: number } {
+    return { statements: this.session?.statements.size ?? 0, heldTables: this.held.size };
   }
 
   write(batches: readonly PointBatch[], signal: AbortSignal): Promise<void> {
@@ -72,6 +84,9 @@ class SessionWriter implements PostgresWriter {
   private async flush(batches: readonly PointBatch[], signal: AbortSignal): Promise<void> {
     const sheets = sheetsOf(batches);
     if (sheets.length === 0) return;
+    const ids = sheets.map(({ id }) => id);
+    const held = this.held.among(ids);
+    if (held !== undefined) throw new WriteError(held);
     const session = await this.open(signal);
     let sent = false;
     try {
@@ -81,13 +96,14 @@ class SessionWriter implements PostgresWriter {
         const part = sheets.slice(first, first + MAX_SHEETS);
         await unlessAborted(sendSheets(session.client, session.statements, part, batches), signal);
       }
+      this.held.succeeded(ids);
     } catch (error) {
       if (error instanceof WriteError) throw error;
-      const cause = error instanceof PipelineError ? error.cause : error;
-      if (signal.aborted || !isSessionUsable(cause)) this.end(true);
-      const failure =
-        this.session === undefined ? lost(cause, sent) : await this.explain(session, sheets, error);
-      throw new WriteError(failure, { cause });
+      const failure = await this.failureOf(error, { session, sheets, sent, signal });
+      if (failure.kind !== 'missing' && failure.kind !== 'ambiguous' && failure.tables !== undefined) {
+        this.held.failed(failure.tables, { ...failure, kind: failure.kind });
+      }
+      throw new WriteError(failure, { cause: error });
     }
   }
 
@@ -115,32 +131,43 @@ class SessionWriter implements PostgresWriter {
     session?.client.release(broken);
   }
 
-  /** Whom a failure concerns that the server has told. */
-  private async explain(session: Session, sheets: readonly Sheet[], error: unknown): Promise<WriteFailure> {
-    const { sheet, cause } = error instanceof PipelineError ? error : { sheet: undefined, cause: error };
-    const words = wordsOf(cause);
-    const found = failureClass(cause);
-    const own = sheet === undefined ? {} : { tables: [sheet.id] };
+  /** Whom a failure concerns. */
+  private async failureOf(error: unknown, flush: Flush): Promise<WriteFailure> {
+    const cause = error instanceof PipelineError ? error.cause : error;
+    if (flush.signal.aborted || !isSessionUsable(cause)) {
+      this.end(true);
+      return lost(cause, flush.sent);
+    }
+    const sheet = error instanceof PipelineError ? error.sheet : undefined;
     try {
-      if (found === 'missing') {
-        for (const one of sheets) session.statements.forget(statementKey(one));
-        const tables = await missingTables(session, sheets);
-        // Changed, and changed back: the sender tries again.
-        return tables.length > 0 ? { kind: 'missing', tables } : { kind: 'transient', ...words, ...own };
-      }
-      if (sqlState(cause) === '42501') {
-        const tables = await forbiddenTables(session, sheets);
-        return tables.length > 0 ? { kind: 'denied', ...words, tables } : { kind: 'denied', ...words };
-      }
+      return await unlessAborted(explain(cause, sheet, flush), flush.signal);
     } catch (lookError) {
       this.end(true);
-      return { kind: 'transient', ...wordsOf(lookError) };
+      return lost(lookError, false);
     }
-    // What the server, the disk or the connection has too little of concerns everybody; all else is of one table.
-    if (found === 'denied') return { kind: 'denied', ...words };
-    const general = found === 'transient' && !['55P03', '57014'].includes(words.code);
-    return { kind: 'transient', ...words, ...(general ? {} : own) };
   }
+}
+
+/** What the server has said, and whom it concerns; asks the catalog when that may be more tables than one. */
+async function explain(cause: unknown, sheet: Sheet | undefined, flush: Flush): Promise<WriteFailure> {
+  const { session, sheets } = flush;
+  const words = wordsOf(cause);
+  const found = failureClass(cause);
+  const own = sheet === undefined ? {} : { tables: [sheet.id] };
+  if (found === 'missing') {
+    for (const one of sheets) session.statements.forget(statementKey(one));
+    const tables = await missingTables(session, sheets);
+    // Changed, and changed back: the sender tries again.
+    return tables.length > 0 ? { kind: 'missing', tables } : { kind: 'transient', ...words, ...own };
+  }
+  if (words.code === '42501') {
+    const tables = await forbiddenTables(session, sheets);
+    return tables.length > 0 ? { kind: 'denied', ...words, tables } : { kind: 'denied', ...words };
+  }
+  if (found === 'denied') return { kind: 'denied', ...words };
+  // What the server or its disk has too little of concerns everybody; all else is of one table.
+  const isGeneral = found === 'transient' && !['55P03', '57014'].includes(words.code);
+  return { kind: 'transient', ...words, ...(isGeneral ? {} : own) };
 }
 
 /** Statements that are not prepared yet are for tables that may look otherwise than the guard believes. */
