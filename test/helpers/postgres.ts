@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,6 +30,8 @@ export interface Postgres {
   sql(database: string, text: string, values?: readonly unknown[]): Promise<unknown[][]>;
   /** A superuser's session, which the test's end closes. */
   session(cleanup: Cleanup, database: string): Promise<Client>;
+  /** From the next reload of its configuration on, the role must have a password. */
+  demandPasswords(role: string): void;
   /** Kills it and removes its data. Idempotent. */
   close(): Promise<void>;
 }
@@ -125,6 +127,10 @@ function createServer(plan: ServerPlan): Postgres {
       const client = await connect(database);
       cleanup.after(() => client.end());
       return client;
+    },
+    demandPasswords(role) {
+      const file = join(folder, 'data', 'pg_hba.conf');
+      writeFileSync(file, `host all ${role} all scram-sha-256\n${readFileSync(file, 'utf8')}`);
     },
     async close() {
       await ended('SIGKILL');
