@@ -52,5 +52,25 @@ export function wideSuite(name: string, open: (t: TestContext) => Promise<Storin
         ]);
       });
     }
+
+    it('keeps the fields that one row of a flush gives and another does not', async (t) => {
+      const { sink, read } = await open(t);
+      const columns = ['a', 'b'].map((field) => ({ name: field, kind: 'field', type: 'float64' }) as const);
+      await sink.ddl.createDatabase(ID.database, signal);
+      await sink.ddl.createTable({ id: ID, source: 'influx', columns }, signal);
+      const source = createTestSource(ID.database);
+      const point = (timeNs: bigint, fields: Readonly<Record<string, number>>): TestPoint => ({
+        table: ID.table,
+        timeNs,
+        fields: Object.entries(fields).map(([field, value]) => [field, ['float64', value]] as const),
+      });
+      const write = (...points: TestPoint[]) => sink.writer.write([source.batch(points)], signal);
+      await write(point(1n, { a: 1, b: 2 }), point(2n, { a: 3, b: 4 }));
+      await write(point(1n, { a: 5 }), point(2n, { b: 6 }));
+      assert.deepEqual(await read(ID, ['a', 'b']), [
+        [1n, 5, 2],
+        [2n, 3, 6],
+      ]);
+    });
   });
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import { assert as check, oneof, property, string } from 'fast-check';
 import { createTable, tooWide } from '../../src/sink/postgres/layout.ts';
 import {
   columnIdentifier,
@@ -9,7 +9,7 @@ import {
   schemaIdentifier,
   tableIdentifier,
 } from '../../src/sink/postgres/names.ts';
-import { Sheet, sheetsOf } from '../../src/sink/postgres/sheet.ts';
+import { type Sheet, sheetsOf } from '../../src/sink/postgres/sheet.ts';
 import { columnsOf, insertSql } from '../../src/sink/postgres/statements.ts';
 import { hypertableSql } from '../../src/sink/postgres/timescale.ts';
 import { createTestSource } from '../helpers/points.ts';
@@ -26,7 +26,7 @@ describe('postgres identifiers', () => {
   }
 
   it('maps what is too long to its first bytes and a hash', () => {
-    const long = `${'größe'.repeat(20)}`;
+    const long = 'größe'.repeat(20);
     assert.match(tableIdentifier(long), /^größegrößegrößegrößegr~[0-9a-f]{32}$/);
     assert.equal(tableIdentifier('n'.repeat(64)).length, 63);
     assert.notEqual(tableIdentifier(`${'n'.repeat(64)}a`), tableIdentifier(`${'n'.repeat(64)}b`));
@@ -48,12 +48,9 @@ describe('postgres identifiers', () => {
   });
 
   it('gives any two names two identifiers that fit', () => {
-    const name = fc.oneof(
-      fc.string({ unit: 'grapheme', maxLength: 80 }),
-      fc.string({ minLength: 55, maxLength: 70 }),
-    );
-    fc.assert(
-      fc.property(name, name, (a, b) => {
+    const name = oneof(string({ unit: 'grapheme', maxLength: 80 }), string({ minLength: 55, maxLength: 70 }));
+    check(
+      property(name, name, (a, b) => {
         for (const identifier of [tableIdentifier, columnIdentifier, schemaIdentifier]) {
           assert.ok(Buffer.byteLength(identifier(a)) <= 63);
           assert.equal(identifier(a) === identifier(b), a === b);
