@@ -17,6 +17,15 @@ export function missing(database: string, ...tables: readonly string[]): WriteFa
   return { kind: 'missing', tables: tables.map((table) => ({ database, table })) };
 }
 
+/** These tables of a database have failed for a reason of their own. */
+export function faulty(database: string, ...tables: readonly string[]): WriteFailure {
+  return {
+    ...failed('transient', 'locked'),
+    ...missing(database, ...tables),
+    kind: 'transient',
+  } as WriteFailure;
+}
+
 /** A write that was begun. */
 export interface FakeWrite {
   /** Tables of the rows that are not skipped, batch by batch. */

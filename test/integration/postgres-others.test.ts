@@ -17,6 +17,7 @@ import {
   postgresOptions,
   tablesOf,
 } from '../helpers/postgres-rig.ts';
+import { startTcpProxy } from '../helpers/tcp-proxy.ts';
 import { eventually } from '../helpers/wait.ts';
 
 const { signal } = new AbortController();
@@ -108,6 +109,33 @@ describe('postgres: locks', () => {
     assert.equal(sink.stats().heldTables, 1);
     await other.query('ROLLBACK');
     await eventually('it is written', async () => (await write(point('m', 2n))) === undefined);
+  });
+});
+
+describe('postgres: a create without an answer', () => {
+  it('is unknown, and the schema shows whether it has worked', async (t) => {
+    const { postgres, database, sql, session } = await open(t);
+    const proxy = await startTcpProxy(t, postgres.port);
+    const options = postgresOptions(proxy, database, { lockTimeoutMs: 10_000, connectTimeoutMs: 500 });
+    const sink = await openTestPostgres(t, options);
+    // Another session makes the same table and takes it back, so the create waits between being sent and done.
+    const other = await session();
+    await other.query('BEGIN; CREATE TABLE public.new (a int)');
+    const stop = new AbortController();
+    const spec = { id: idOf('new'), source: 'influx', columns: COLUMNS } as const;
+    const making = sink.ddl.createTable(spec, stop.signal);
+    const waiting = 'SELECT FROM pg_locks WHERE NOT granted';
+    await eventually('the create waits', async () => (await sql(waiting)).length === 1);
+    proxy.drop('answers');
+    await other.query('ROLLBACK');
+    await proxy.dropped();
+    stop.abort(new Error('no answer in time'));
+    assert.equal((await making).kind, 'ambiguous');
+
+    proxy.heal();
+    const [schema] = await sink.ddl.describe([idOf('new')], signal);
+    assert.deepEqual(schema?.columns, COLUMNS);
+    assert.deepEqual(await sink.ddl.createTable(spec, signal), DONE);
   });
 });
 

@@ -5,7 +5,7 @@ import type { PointBatch } from '../../src/model/point-batch.ts';
 import { WriteError, type WriteFailure } from '../../src/model/sink.ts';
 import { createFlushQueue, type FlushQueue } from '../../src/sink/flush-queue.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
-import { FakeWriter, failed, missing } from '../helpers/fake-writer.ts';
+import { FakeWriter, failed, faulty, missing } from '../helpers/fake-writer.ts';
 import { SILENT } from '../helpers/guard-rig.ts';
 import { createTestSource } from '../helpers/points.ts';
 
@@ -239,6 +239,20 @@ describe('flush queue: missing tables', () => {
     write('a');
     writer.last.fail(missing('db', 'a'));
     await clock.settle();
+    assert.equal(queue.stats().failing, undefined);
+  });
+});
+
+describe('flush queue: tables at fault', () => {
+  it('fail those that write to them, without calling the sink failing, and the others are written', async () => {
+    writer.onWrite = (tables) => (tables.includes('bad') ? faulty('db', 'bad') : 'stored');
+    const fates = ['first', 'a', 'a bad', 'b'].map((tables) => write(tables));
+    await queue.close();
+    await clock.settle();
+    assert.deepEqual(
+      fates.map(({ now }) => now),
+      ['stored', 'stored', 'transient', 'stored'],
+    );
     assert.equal(queue.stats().failing, undefined);
   });
 });

@@ -4,13 +4,14 @@ import { createIngest } from '../../src/ingest.ts';
 import type { AdmitContext } from '../../src/model/admission.ts';
 import { type Ingest, type IngestResult, MAX_REFUSALS } from '../../src/model/ingest.ts';
 import type { PointBatch, TableGroup } from '../../src/model/point-batch.ts';
+import type { ValueRules } from '../../src/model/sink.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
 import { createFlushQueue, type FlushQueue } from '../../src/sink/flush-queue.ts';
 import { createDeferred } from '../../src/util/deferred.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { ADMIT, all, defer, FakeGuard, reject, some } from '../helpers/fake-guard.ts';
-import { FakeWriter, failed, missing } from '../helpers/fake-writer.ts';
+import { FakeWriter, failed, faulty, missing } from '../helpers/fake-writer.ts';
 import { SILENT } from '../helpers/guard-rig.ts';
 import { DEFAULT_LIMITS } from '../helpers/parsers.ts';
 
@@ -29,7 +30,7 @@ beforeEach(() => {
   make();
 });
 
-function make(maxPendingBytes = 2 ** 20): void {
+function make(maxPendingBytes = 2 ** 20, values?: ValueRules): void {
   const ignore = (): void => undefined;
   const metrics = { flushed: ignore, flushFailed: ignore, flushRefused: ignore };
   const sampler = { sample: ignore };
@@ -40,6 +41,7 @@ function make(maxPendingBytes = 2 ** 20): void {
   ingest = createIngest({
     guard,
     flush,
+    values,
     random: () => 0.5,
     metrics: {
       rowsRejected: (reason, rows) => counted.push(`rejected ${reason} ${rows}`),
@@ -193,9 +195,35 @@ describe('ingest: the database fails', () => {
     assert.deepEqual(await first, stored(1));
   });
 
+  it('asks for the rows again of the tables at fault, and writes the others', async () => {
+    writer.onWrite = (tables) => (tables.includes('bad') ? faulty('db', 'bad') : 'stored');
+    const result = await send('ok v=1 1', 'bad v=1 1', 'ok v=1 2');
+    assert.deepEqual([result.stored, result.rejected, result.deferred], [2, 0, 1]);
+    assert.deepEqual(result.deferral, { ...deferral, message: 'locked' });
+    assert.deepEqual(writer.stored, ['ok', 'ok']);
+  });
+
   it('says that it is closed once it is', async () => {
     await flush.close();
     await assert.rejects(send('ok v=1 1'), { code: 'closed' });
+  });
+});
+
+describe('ingest: values that the database can not hold', () => {
+  it('are refused before anybody is asked about their tables, and the others are written', async () => {
+    make(2 ** 20, { checkRows: (_, refuse) => [0, 2].forEach((row) => refuse(row, 'no')) });
+    guard.answer = () => assert.fail('asked');
+    unknown('odd');
+    const result = await send('odd v=1 1', 'ok v=1 1', 'ok v=1 2');
+    assert.deepEqual([result.stored, result.rejected, result.deferred], [1, 2, 0]);
+    assert.deepEqual(
+      result.refusals.map(({ offset, reason, message }) => [offset, reason, message]),
+      [
+        [0, 'impossible_value', 'no'],
+        [19, 'impossible_value', 'no'],
+      ],
+    );
+    assert.deepEqual([writer.stored, counted], [['ok'], ['rejected impossible_value 2']]);
   });
 });
 

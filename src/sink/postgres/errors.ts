@@ -64,7 +64,7 @@ export function wordsOf(error: unknown): { readonly code: string; readonly messa
   // Connecting to several addresses fails with an AggregateError, whose own message is empty.
   const message = error instanceof AggregateError ? error.errors.map(String).join('; ') : error.message;
   const more = [said.detail, said.hint].filter((text) => typeof text === 'string' && text !== '');
-  return { code, message: [message, ...more].join('. ') };
+  return { code, message: [message, ...more].join('; ') };
 }
 
 /** What a failed DDL statement means; `sent`: the server may have got it. `exists` and `missing` are the caller's. */
