@@ -1,5 +1,7 @@
 /** The PostgreSQL sink among other roles and sessions, and a server that has too little or is configured otherwise. */
 import assert from 'node:assert/strict';
+import { appendFileSync, chownSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { GatewayError } from '../../src/errors.ts';
 import type { DdlResult } from '../../src/model/sink.ts';
@@ -17,6 +19,7 @@ import {
   postgresOptions,
   tablesOf,
 } from '../helpers/postgres-rig.ts';
+import { mountSmallDisk } from '../helpers/small-disk.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
 import { eventually } from '../helpers/wait.ts';
 
@@ -161,6 +164,48 @@ describe('postgres: a server with too little', () => {
       const again = await sink.ddl.createTable({ id: idOf('n'), source: 'influx', columns: COLUMNS }, signal);
       return again.kind === 'done';
     });
+  });
+});
+
+describe('postgres: a full disk', () => {
+  it('fails for now, and everything works when there is room', async (t) => {
+    const folder = mountSmallDisk(t, 32);
+    if (folder === undefined) return;
+    const postgres = await startPostgres(t);
+    const database = await postgres.createDatabase();
+    await postgres.sql(database, 'CREATE SCHEMA public');
+    const place = join(folder, 'space');
+    mkdirSync(place);
+    chownSync(place, statSync(`/proc/${postgres.pid}`).uid, 0);
+    await postgres.sql('postgres', `CREATE TABLESPACE small LOCATION '${place}'`);
+    await postgres.sql('postgres', `ALTER DATABASE ${database} SET default_tablespace = small`);
+    const sink = await openTestPostgres(t, postgresOptions(postgres, database));
+    const create = (table: string) =>
+      sink.ddl.createTable({ id: idOf(table), source: 'influx', columns: COLUMNS }, signal);
+    assert.deepEqual(await create('m'), DONE);
+
+    const ballast = join(folder, 'ballast');
+    let step = 0;
+    try {
+      for (; ; step++) appendFileSync(ballast, Buffer.alloc(64 * 1_024));
+    } catch {
+      assert.ok(step > 100, 'the disk was filled');
+    }
+    const source = createTestSource('public');
+    const write = (count: number) => {
+      const points = Array.from({ length: count }, (_, i) => point('m', BigInt(i)));
+      return failureOf(sink.writer.write([source.batch(points)], signal));
+    };
+    const failure = await write(5_000);
+    assert.ok(failure?.kind === 'transient' && failure.code === '53100', JSON.stringify(failure));
+    assert.equal(failure.tables, undefined);
+    const made = await create('n');
+    assert.ok(made.kind === 'transient' && made.code === '53100', JSON.stringify(made));
+
+    rmSync(ballast);
+    assert.equal(await write(5_000), undefined);
+    assert.deepEqual(await create('n'), DONE);
+    assert.deepEqual(await postgres.sql(database, 'SELECT count(*)::int FROM m'), [[5_000]]);
   });
 });
 
