@@ -7,7 +7,7 @@ import type pg from 'pg';
 import type { PointBatch } from '../../model/point-batch.ts';
 import { encodeSheet } from './encode.ts';
 import type { Sheet } from './sheet.ts';
-import { insertSql, type PreparedStatements, statementKey } from './statements.ts';
+import { insertSql, type PreparedStatements } from './statements.ts';
 import { Wire } from './wire.ts';
 
 /** Bytes that are given to the socket at once, before it is asked whether it wants more. */
@@ -123,7 +123,7 @@ class Pipeline {
   }
 
   private prepared(sheet: Sheet): string {
-    const key = statementKey(sheet);
+    const { key } = sheet;
     const known = this.options.statements.find(key) ?? this.preparingKeys.get(key);
     if (known !== undefined) return known;
     const name = this.options.statements.newName();

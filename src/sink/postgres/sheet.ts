@@ -6,7 +6,7 @@
  */
 import type { PointBatch, TableGroup } from '../../model/point-batch.ts';
 import type { Field, Series, TagSet } from '../../model/series.ts';
-import type { TableId } from '../../model/table.ts';
+import { type TableId, tableKey } from '../../model/table.ts';
 import { seriesKey } from './layout.ts';
 
 /** A field's cells by slot; a cell is `batch * BATCH + cell`, -1 where there is none. */
@@ -24,6 +24,14 @@ const SMALL_CELLS = 4_096;
 /** Beyond, at least one place in so many must be filled. */
 const MAX_SPARSENESS = 8;
 
+/** Up to so many rows or fields are looked through one by one. */
+const SMALL = 8;
+
+interface Time {
+  readonly high: number;
+  readonly low: number;
+}
+
 /** See the module comment. */
 export class Sheet {
   readonly id: TableId;
@@ -33,9 +41,11 @@ export class Sheet {
   readonly timeLow: number[] = [];
   readonly fields: SheetField[] = [];
   readonly tagSets: TagSet[] = [];
-  private readonly byName = new Map<string, SheetField>();
+  /** Both are made only for sheets that are not small: most flushes over many tables have a row of each. */
+  private byName: Map<string, SheetField> | undefined;
   private index: Int32Array | undefined;
   private given = 0;
+  private ownKey: string | undefined;
 
   constructor(id: TableId) {
     this.id = id;
@@ -45,6 +55,12 @@ export class Sheet {
   tagKeys(): readonly string[] {
     if (this.tagSets.length === 1) return (this.tagSets[0] as TagSet).keys;
     return [...new Set(this.tagSets.flatMap(({ keys }) => keys))].sort();
+  }
+
+  /** Stands for the table and columns of a sheet that is complete. */
+  get key(): string {
+    this.ownKey ??= keyOfSheet(this);
+    return this.ownKey;
   }
 
   get isFull(): boolean {
@@ -72,14 +88,22 @@ export class Sheet {
     const likely = this.fields[place];
     if (likely?.field === field) return likely;
     // Another object may stand for the same field.
-    const key = `${field.type} ${field.name}`;
-    let column = this.byName.get(key);
+    let column = this.known(field);
     if (column === undefined) {
       column = { field, cells: [] };
-      this.byName.set(key, column);
       this.fields.push(column);
+      this.byName?.set(fieldKey(field), column);
     }
     return column;
+  }
+
+  private known(field: Field): SheetField | undefined {
+    const { fields } = this;
+    if (fields.length <= SMALL) {
+      return fields.find(({ field: other }) => other.name === field.name && other.type === field.type);
+    }
+    this.byName ??= new Map(fields.map((column) => [fieldKey(column.field), column]));
+    return this.byName.get(fieldKey(field));
   }
 
   private slotOf(batch: PointBatch, row: number): number {
@@ -93,11 +117,27 @@ export class Sheet {
     if (this.tagSets.at(-1) !== tagSet && !this.tagSets.includes(tagSet)) this.tagSets.push(tagSet);
     const high = batch.time[row * 2 + HIGH] as number;
     const low = batch.time[row * 2 + LOW] as number;
-    const place = this.find(series, high, low);
-    const index = this.index as Int32Array;
-    const known = (index[place] as number) - 1;
+    return this.find(series, high, low);
+  }
+
+  private find(series: Series, high: number, low: number): number {
+    if (this.index === undefined) {
+      for (let slot = 0; slot < this.series.length; slot++)
+        if (this.isAt(slot, series, high, low)) return slot;
+      const slot = this.push(series, high, low);
+      if (slot === SMALL) this.grow();
+      return slot;
+    }
+    const place = this.placeOf(this.index, series, { high, low });
+    const known = (this.index[place] as number) - 1;
     if (known >= 0) return known;
-    index[place] = this.series.length + 1;
+    this.index[place] = this.series.length + 1;
+    const slot = this.push(series, high, low);
+    if (slot * 2 >= this.index.length) this.grow();
+    return slot;
+  }
+
+  private push(series: Series, high: number, low: number): number {
     this.series.push(series);
     this.timeHigh.push(high);
     this.timeLow.push(low);
@@ -105,9 +145,7 @@ export class Sheet {
   }
 
   /** The place of the row's slot in the index, or where it belongs. The index is open-addressed, 0 is free. */
-  private find(series: Series, high: number, low: number): number {
-    if (this.index === undefined || this.series.length * 2 >= this.index.length) this.grow();
-    const index = this.index as Int32Array;
+  private placeOf(index: Int32Array, series: Series, { high, low }: Time): number {
     const mask = index.length - 1;
     let place = hashOf(series, high, low) & mask;
     for (;;) {
@@ -124,7 +162,7 @@ export class Sheet {
   }
 
   private grow(): void {
-    const size = this.index === undefined ? 16 : this.index.length * 2;
+    const size = this.index === undefined ? SMALL * 4 : this.index.length * 2;
     this.index = new Int32Array(size);
     for (let slot = 0; slot < this.series.length; slot++) {
       const hash = hashOf(
@@ -144,12 +182,22 @@ const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 export const LOW = littleEndian ? 0 : 1;
 export const HIGH = 1 - LOW;
 
+function fieldKey({ type, name }: Field): string {
+  return `${type} ${name}`;
+}
+
 function hashOf(series: Series, high: number, low: number): number {
   const mixed = Math.imul(
     series.storageId ^ Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca6b),
     0x27d4eb2f,
   );
   return (mixed ^ (mixed >>> 15)) >>> 0;
+}
+
+function keyOfSheet(sheet: Sheet): string {
+  let key = `${tableKey(sheet.id)}\u0000${sheet.tagKeys().join('\u0000')}`;
+  for (const { field } of sheet.fields) key += `\u0001${fieldKey(field)}`;
+  return key;
 }
 
 function sameKey(a: Series, b: Series): boolean {

@@ -1,6 +1,6 @@
 /**
  * The INSERT of a sheet and the prepared statements of a session: one per table and set of columns, the least
- * recently used forgotten beyond a bound, for each takes some 25 KB of the server's memory.
+ * recently used forgotten beyond a bound, for each takes some 50 KB of the server's memory.
  */
 import type { ColumnSpec } from '../../model/column.ts';
 import { SQL_TYPES } from './layout.ts';
@@ -8,7 +8,8 @@ import { columnIdentifier, qualified, quote } from './names.ts';
 import type { Sheet } from './sheet.ts';
 
 /** Statements that a session keeps. */
-const MAX_STATEMENTS = 5_000;
+const MAX_STATEMENTS = 3_000;
+const MAX_CHECKED_CHARS = 16 * 1024 * 1024;
 
 /** What a sheet needs to be there: the columns, tags first, in the order of the statement's parameters. */
 export function columnsOf(sheet: Sheet): readonly ColumnSpec[] {
@@ -17,14 +18,6 @@ export function columnsOf(sheet: Sheet): readonly ColumnSpec[] {
     ...tags,
     ...sheet.fields.map(({ field: { name, type } }): ColumnSpec => ({ name, kind: 'field', type })),
   ];
-}
-
-/** Stands for the statement of a sheet. */
-export function statementKey(sheet: Sheet): string {
-  const { database, table } = sheet.id;
-  let key = `${database}\u0000${table}\u0000${sheet.tagKeys().join('\u0000')}`;
-  for (const { field } of sheet.fields) key += `\u0001${field.type} ${field.name}`;
-  return key;
 }
 
 /**
@@ -53,11 +46,16 @@ ON CONFLICT (time, series_id, time_ns) DO UPDATE SET ${updates.join(', ')}
 WHERE true OR ${types.join(' OR ')}`;
 }
 
-/** The statements that one session has prepared. */
+/**
+ * The statements that one session has prepared, by `Sheet.key`, and for which the tables were found to be as they
+ * must: more of those, for the catalog is asked about the others.
+ */
 export class PreparedStatements {
   /** Names by key, the least recently used first. */
   private readonly names = new Map<string, string>();
+  private readonly checked = new Set<string>();
   private readonly forgotten: string[] = [];
+  private checkedChars = 0;
   private count = 0;
 
   get size(): number {
@@ -74,12 +72,24 @@ export class PreparedStatements {
     return name;
   }
 
-  has(key: string): boolean {
-    return this.names.has(key);
+  isChecked(key: string): boolean {
+    return this.checked.has(key);
   }
 
-  /** It is to be prepared anew, under another name. */
+  /** The table is as it must be. */
+  check(key: string): void {
+    if (this.checked.has(key)) return;
+    this.checked.add(key);
+    this.checkedChars += key.length;
+    for (const oldest of this.checked) {
+      if (this.checkedChars <= MAX_CHECKED_CHARS) break;
+      this.uncheck(oldest);
+    }
+  }
+
+  /** The table is to be looked at again, and the statement to be prepared anew, under another name. */
   forget(key: string): void {
+    this.uncheck(key);
     const name = this.names.get(key);
     if (name === undefined) return;
     this.names.delete(key);
@@ -103,5 +113,9 @@ export class PreparedStatements {
       evicted.push(name);
     }
     return evicted;
+  }
+
+  private uncheck(key: string): void {
+    if (this.checked.delete(key)) this.checkedChars -= key.length;
   }
 }

@@ -17,7 +17,7 @@ import { failureClass, isSessionUsable, wordsOf } from './errors.ts';
 import { createHeldTables, type HeldTables } from './held-tables.ts';
 import { PipelineError, sendSheets } from './pipeline.ts';
 import { type Sheet, sheetsOf } from './sheet.ts';
-import { columnsOf, PreparedStatements, statementKey } from './statements.ts';
+import { columnsOf, PreparedStatements } from './statements.ts';
 
 /** Sheets of one transaction. */
 const MAX_SHEETS = 500;
@@ -155,7 +155,7 @@ async function explain(cause: unknown, sheet: Sheet | undefined, flush: Flush): 
   const found = failureClass(cause);
   const own = sheet === undefined ? {} : { tables: [sheet.id] };
   if (found === 'missing') {
-    for (const one of sheets) session.statements.forget(statementKey(one));
+    for (const one of sheets) session.statements.forget(one.key);
     const tables = await missingTables(session, sheets);
     // Changed, and changed back: the sender tries again.
     return tables.length > 0 ? { kind: 'missing', tables } : { kind: 'transient', ...words, ...own };
@@ -170,12 +170,13 @@ async function explain(cause: unknown, sheet: Sheet | undefined, flush: Flush): 
   return { kind: 'transient', ...words, ...(isGeneral ? {} : own) };
 }
 
-/** Statements that are not prepared yet are for tables that may look otherwise than the guard believes. */
+/** Tables that were not looked at yet may look otherwise than the guard believes. */
 async function checkNew(session: Session, sheets: readonly Sheet[]): Promise<void> {
-  const unknown = sheets.filter((sheet) => !session.statements.has(statementKey(sheet)));
+  const unknown = sheets.filter((sheet) => !session.statements.isChecked(sheet.key));
   if (unknown.length === 0) return;
   const tables = await missingTables(session, unknown);
   if (tables.length > 0) throw new WriteError({ kind: 'missing', tables });
+  for (const sheet of unknown) session.statements.check(sheet.key);
 }
 
 /** The tables that are not there, or lack a column as the sheet has it. */
