@@ -1,14 +1,25 @@
 #!/bin/sh
-# Installs what the tests need beside Node: curl, for the load scripts. On Debian as root only; elsewhere it says what
-# is missing, and the tests that need it are skipped with that reason. Run by `npm test`.
+# Installs what the tests need beside Node: curl, for the load scripts, and PostgreSQL, of which they run clusters of
+# their own. On Debian as root only; elsewhere it says what is missing. Run by `npm test`.
 
 set -eu
 
-command -v curl >/dev/null && exit 0
+missing=''
+command -v curl >/dev/null || missing='curl'
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+[ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  # The package would start a server of its own.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+  fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get update
-  apt-get install --yes --no-install-recommends curl
+  # shellcheck disable=SC2086 # Names of packages, to be split.
+  apt-get install --yes --no-install-recommends $missing
 else
-  echo 'curl is not installed; the tests of the load scripts are going to be skipped' >&2
+  echo "not installed: $missing; the tests that need them are going to be skipped or to fail" >&2
 fi
