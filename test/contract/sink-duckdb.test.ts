@@ -13,6 +13,7 @@ import type { DuckDbSink } from '../../src/sink/duckdb/open.ts';
 import { databasePath, openTestDuckDb, query } from '../helpers/duckdb.ts';
 import { createTestSource } from '../helpers/points.ts';
 import { type ReadValue, type StoringSink, sinkSuite, storageSuite } from './sink-suite.ts';
+import { randomSuite } from './sink-suite-random.ts';
 import { wideSuite } from './sink-suite-wide.ts';
 
 const { signal } = new AbortController();
@@ -21,6 +22,7 @@ const M: TableId = { database: 'public', table: 'm' };
 sinkSuite('duckdb', async (t) => ({ sink: await openTestDuckDb(t) }));
 storageSuite('duckdb', openStoring);
 wideSuite('duckdb', openStoring);
+randomSuite('duckdb', openStoring);
 
 async function openStoring(t: TestContext): Promise<StoringSink> {
   const sink = await openTestDuckDb(t);

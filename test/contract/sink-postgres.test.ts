@@ -4,6 +4,7 @@ import { type Postgres, startPostgres } from '../helpers/postgres.ts';
 import { openTestPostgres, postgresOptions, readTable } from '../helpers/postgres-rig.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
 import { type StoringSink, sinkSuite, storageSuite } from './sink-suite.ts';
+import { randomSuite } from './sink-suite-random.ts';
 import { type RemoteSink, remoteSuite } from './sink-suite-remote.ts';
 import { wideSuite } from './sink-suite-wide.ts';
 
@@ -32,4 +33,5 @@ async function openRemote(t: TestContext): Promise<RemoteSink> {
 sinkSuite('postgres', open);
 storageSuite('postgres', open);
 wideSuite('postgres', open);
+randomSuite('postgres', open);
 remoteSuite('postgres', openRemote);
