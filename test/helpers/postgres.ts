@@ -52,6 +52,8 @@ export async function startPostgres(
   const [port] = (await freePorts(1)) as [number];
   const postgres = createServer({ programs, folder, port, settings });
   cleanup.after(() => postgres.close());
+  // Also when the runner ends this process because a test took too long.
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   chmodSync(folder, 0o700);
   const asUser = userArguments(folder);
   const options = ['--username', SUPERUSER, '--auth', 'trust', '--encoding', 'UTF8', '--locale', 'C.UTF-8'];
