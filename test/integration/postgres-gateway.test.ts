@@ -145,7 +145,10 @@ describe('kill -9 of PostgreSQL under load', () => {
   it('loses no acknowledged point and shows none twice', async (t) => {
     const postgres = await startPostgres(t, { fsync: 'on' });
     const database = await postgres.createDatabase();
-    const gateway = await startGateway(t, temporaryFolder(t), environment(postgres, database));
+    // New tables are not to be held back for longer than the test needs once the server is there again.
+    const patience = { SLUICE_DDL_BREAKER_MS: '1s', SLUICE_DDL_TRANSIENT_MAX_MS: '1s' };
+    const env = { ...environment(postgres, database), ...patience };
+    const gateway = await startGateway(t, temporaryFolder(t), env);
     const acknowledged = Array.from({ length: SENDERS }, () => 0);
     const stop = new AbortController();
     let since = 0;

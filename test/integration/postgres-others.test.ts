@@ -130,14 +130,35 @@ describe('postgres: a create without an answer', () => {
     const waiting = 'SELECT FROM pg_locks WHERE NOT granted';
     await eventually('the create waits', async () => (await sql(waiting)).length === 1);
     proxy.drop('answers');
+    const dropped = proxy.dropped();
     await other.query('ROLLBACK');
-    await proxy.dropped();
+    await dropped;
     stop.abort(new Error('no answer in time'));
     assert.equal((await making).kind, 'ambiguous');
 
     proxy.heal();
     const [schema] = await sink.ddl.describe([idOf('new')], signal);
     assert.deepEqual(schema?.columns, COLUMNS);
+    assert.deepEqual(await sink.ddl.createTable(spec, signal), DONE);
+  });
+});
+
+describe('postgres: a create whose connection was lost', () => {
+  it('is over when its process is, and is not unknown for longer', async (t) => {
+    const { postgres, database, sql, session } = await open(t);
+    const proxy = await startTcpProxy(t, postgres.port);
+    const sink = await openTestPostgres(t, postgresOptions(proxy, database, { lockTimeoutMs: 10_000 }));
+    const other = await session();
+    await other.query('BEGIN; CREATE TABLE public.new (a int)');
+    const spec = { id: idOf('new'), source: 'influx', columns: COLUMNS } as const;
+    const making = sink.ddl.createTable(spec, signal);
+    await eventually('the create waits', async () => {
+      return (await sql('SELECT FROM pg_locks WHERE NOT granted')).length === 1;
+    });
+    proxy.cut();
+    await other.query('ROLLBACK');
+    const made = await making;
+    assert.ok(made.kind === 'transient', JSON.stringify(made));
     assert.deepEqual(await sink.ddl.createTable(spec, signal), DONE);
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { ClientBase } from 'pg';
 import {
   ddlFailure,
   type FailureClass,
@@ -8,6 +9,8 @@ import {
   wordsOf,
 } from '../../src/sink/postgres/errors.ts';
 import { createHeldTables } from '../../src/sink/postgres/held-tables.ts';
+import { PipelineError, sendSheets } from '../../src/sink/postgres/pipeline.ts';
+import { PreparedStatements } from '../../src/sink/postgres/statements.ts';
 
 function serverError(code: string, severity = 'ERROR'): Error {
   return Object.assign(new Error(`error ${code}`), { code, severity });
@@ -53,6 +56,15 @@ describe('postgres errors', () => {
       code: 'ECONNREFUSED',
     });
     assert.deepEqual(wordsOf(both), { code: 'ECONNREFUSED', message: 'Error: a; Error: b' });
+  });
+});
+
+describe('postgres pipeline', () => {
+  it('fails when the driver finds the connection ended before it submits anything', async () => {
+    const ended = new Error('the client is not queryable');
+    const query = (pipeline: { handleError(error: Error): void }): void => pipeline.handleError(ended);
+    const sending = sendSheets({ query } as unknown as ClientBase, new PreparedStatements(), [], []);
+    await assert.rejects(sending, (error) => error instanceof PipelineError && error.cause === ended);
   });
 });
 

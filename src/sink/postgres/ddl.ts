@@ -4,6 +4,7 @@
  * its lock, for writers queue up behind it; it fails as transient then and is tried again later.
  */
 import type pg from 'pg';
+import type { Clock } from '../../model/clock.ts';
 import type { ColumnSpec } from '../../model/column.ts';
 import type { DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
 import type { TableId } from '../../model/table.ts';
@@ -18,7 +19,11 @@ import { createHypertable, type HypertableOptions } from './timescale.ts';
 export interface DdlDeps {
   readonly connections: Connections;
   readonly hypertables: HypertableOptions;
+  readonly clock: Pick<Clock, 'sleep'>;
 }
+
+/** Between two looks at a statement whose connection was lost. */
+const LOOK_MS = 200;
 
 /** Sends one statement, or several that are one transaction. */
 type Send = (sql: string) => Promise<void>;
@@ -26,22 +31,44 @@ type Send = (sql: string) => Promise<void>;
 const DONE: DdlResult = { kind: 'done' };
 
 /** Creates the executor. */
-export function createDdl({ connections, hypertables }: DdlDeps): DdlExecutor {
+export function createDdl({ connections, hypertables, clock }: DdlDeps): DdlExecutor {
   async function attempt(
     signal: AbortSignal,
     work: (client: pg.PoolClient, send: Send) => Promise<DdlResult>,
   ): Promise<DdlResult> {
-    let sent = false;
+    let sentBy: number | undefined;
     try {
       return await connections.run(signal, (client) =>
         work(client, async (sql) => {
-          sent = true;
+          sentBy = processIdOf(client);
           await client.query(sql);
         }),
       );
     } catch (error) {
-      return ddlFailure(error, sent);
+      const failure = ddlFailure(error, sentBy !== undefined);
+      if (failure.kind !== 'ambiguous' || sentBy === undefined) return failure;
+      // Whether it has worked, the schema shows from now on.
+      return (await hasEnded(sentBy, signal)) ? { ...failure, kind: 'transient' } : failure;
     }
+  }
+
+  /**
+   * Waits for the end of the server's process that had the statement when its connection was lost. A statement that
+   * may still run would keep its table's rows waiting for as long as the queue holds what is unknown: minutes.
+   */
+  async function hasEnded(processId: number, signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted) {
+      try {
+        const { rowCount } = await connections.run(signal, (client) =>
+          client.query('SELECT FROM pg_stat_activity WHERE pid = $1', [processId]),
+        );
+        if (rowCount === 0) return true;
+      } catch {
+        // The server is not there, or has no connection for us: asked again.
+      }
+      await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+    }
+    return false;
   }
 
   return {
@@ -106,6 +133,11 @@ async function widen(
     return invalid('not_owner', `the table belongs to ${relation.owner}: only its owner can add columns`);
   // Should another gateway have added one meanwhile, then the schema is to be read anew.
   return unlessExists(send(addColumns(id, added)), () => DONE);
+}
+
+/** The server's process behind a connection, which the driver's types do not show. */
+function processIdOf(client: pg.ClientBase): number {
+  return (client as unknown as { processID: number }).processID;
 }
 
 /** What it is that has the name already: what of it is missing, the caller finds out by describing it. */

@@ -26,7 +26,7 @@ export interface PostgresOptions extends PostgresConnectOptions {
 /** What the sink needs. */
 export interface PostgresDeps {
   readonly logger: Logger;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Clock;
   readonly random: Random;
 }
 
@@ -71,7 +71,7 @@ export async function openPostgres(options: PostgresOptions, deps: PostgresDeps)
   return {
     names: nameRules,
     values: valueRules,
-    ddl: createDdl({ connections, hypertables: options.hypertables }),
+    ddl: createDdl({ connections, hypertables: options.hypertables, clock: deps.clock }),
     writer,
     stats: () => {
       const { open, idle, waiting } = connections.stats();

@@ -53,6 +53,7 @@ class Pipeline {
   private readonly preparing: { readonly key: string; readonly name: string }[] = [];
   private readonly preparingKeys = new Map<string, string>();
   private executed = 0;
+  private submitted = false;
   private error: unknown;
   private settle: () => void = () => undefined;
 
@@ -61,6 +62,7 @@ class Pipeline {
   }
 
   submit(connection: pg.Connection): null {
+    this.submitted = true;
     let parsed = 0;
     const onParsed = (): void => {
       const prepared = this.preparing[parsed++];
@@ -87,9 +89,13 @@ class Pipeline {
     return null;
   }
 
-  /** The server reads on after an error, but does nothing until the Sync. */
+  /**
+   * The server reads on after an error, but does nothing until the Sync. When the driver finds that the connection has
+   * ended, it may also come without `submit`.
+   */
   handleError(error: unknown): void {
     this.error ??= error;
+    if (!this.submitted) this.options.reject(new PipelineError(undefined, error));
   }
 
   handleCommandComplete(): void {
