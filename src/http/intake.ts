@@ -143,6 +143,7 @@ function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch,
         deps.ingest.submit(batch, { ...context, signal });
       const result = await withinBoth(closing, options?.signal, submit);
       if (result.stored > 0) metrics.points(route.route, 'stored', result.stored);
+      if (result.parked > 0) metrics.points(route.route, 'parked', result.parked);
       if (result.rejected > 0) metrics.points(route.route, 'rejected', result.rejected);
       if (result.deferred === 0) return result;
       metrics.points(route.route, 'deferred', result.deferred);
