@@ -114,7 +114,8 @@ async function openCore(base: Base, openSink: OpenSink, openStore: OpenStore): P
     executor: sink.ddl,
     metrics: metrics.ddl,
   });
-  stack.push('ddl queue', () => queue.close());
+  // In time to give the leadership back, though a statement may have no answer.
+  stack.push('ddl queue', (hurry) => queue.close(hurry));
   const guard = createGuard(guardOptions(config), {
     queue,
     clock,
