@@ -107,7 +107,7 @@ async function openCore(base: Base, openSink: OpenSink, openStore: OpenStore): P
   stack.push('database', () => sink.close());
   const store = await openStore(config, { clock, logger, metrics });
   stack.push('store', () => store.close());
-  const queue = createDdlQueue(ddlOptions(config), {
+  const queue = createDdlQueue(ddlOptions(config, sink.privateId), {
     store,
     clock,
     logger,
