@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { DdlOutcome, DdlSubmission } from '../../src/model/ddl-queue.ts';
 import type { DdlResult } from '../../src/model/sink.ts';
 import { tableKey } from '../../src/model/table.ts';
+import { createDeferred } from '../../src/util/deferred.ts';
 import {
   column,
   type DdlHarness,
@@ -239,22 +240,33 @@ describe('an attempt', () => {
     assert.equal(harness.executor.sent.length, 1);
   });
 
-  it('without an answer at all counts as running until its time is over', async (t) => {
+  it('without an answer at all counts as running until its time is over, but leaves one place to others', async (t) => {
     const harness = await startHarness(t, 1, {
-      queue: { concurrency: 1, ddlTimeoutMs: 1_000, ambiguousHoldMs: 60_000, maxAttempts: 1 },
+      queue: { concurrency: 2, ddlTimeoutMs: 1_000, ambiguousHoldMs: 60_000, maxAttempts: 1 },
     });
-    harness.executor.answer = ({ table }) => (table === 'stuck' ? new Promise(() => undefined) : undefined);
-    const stuck = await submit(harness, 'stuck');
-    const next = await submit(harness, 'next');
-    await harness.clock.advance(50_000);
-    assert.deepEqual(
-      harness.executor.sent.map(({ table }) => table),
-      ['stuck'],
-    );
-    await harness.clock.advance(30_000);
+    const { executor, clock } = harness;
+    const sent = (): string => executor.sent.map(({ table }) => table).join();
+    const gate = createDeferred<void>();
+    executor.answer = async ({ table }, apply) => {
+      if (table?.startsWith('stuck') === true) return await new Promise(() => undefined);
+      if (table === 'first') await gate.promise;
+      apply();
+      return { kind: 'done' };
+    };
+    const stuck = await submit(harness, 'stuck1');
+    await clock.advance(2_000);
+    for (const table of ['stuck2', 'first', 'second']) await submit(harness, table);
+    assert.equal(sent(), 'stuck1,stuck2');
+    await clock.advance(2_000);
+    assert.equal(sent(), 'stuck1,stuck2,first');
+    gate.resolve();
+    await clock.settle();
+    assert.equal(sent(), 'stuck1,stuck2,first,second');
+    await clock.advance(80_000);
     const outcome = await outcomeOf(stuck);
     assert.deepEqual(outcome?.kind === 'error' && [outcome.class, outcome.code], ['transient', 'AMBIGUOUS']);
-    assert.deepEqual(await outcomeOf(next), { kind: 'ok' });
+    assert.equal(executor.sentFor('stuck1'), 1);
+    harness.invariants.assertQuiescent();
   });
 
   it('takes the late answer of a statement that did not react to its timeout', async (t) => {
