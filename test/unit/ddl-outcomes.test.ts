@@ -6,6 +6,7 @@ import { tableKey } from '../../src/model/table.ts';
 import { createDeferred } from '../../src/util/deferred.ts';
 import {
   column,
+  count,
   type DdlHarness,
   NEVER,
   outcomeOf,
@@ -161,6 +162,28 @@ describe('negative results', () => {
     assert.equal(harness.gateways[0]?.queue.stats().outcomes, 0);
     await failed(harness, 'bad');
     assert.equal(harness.executor.sent.length, 1);
+  });
+
+  it('that end while their leader still thinks they hold, having seen them late, are not taken for purged', async (t) => {
+    const harness = await startHarness(t, 1, { queue: { maxOutcomes: 0 } });
+    const { executor, clock } = harness;
+    const { store } = harness.gateways[0] ?? assert.fail();
+    const gate = createDeferred<DdlResult>();
+    executor.answer = ({ table }) => (table === 'bad' ? gate.promise : INVALID);
+    const other = await submit(harness, 'other');
+    await clock.advance(1_500);
+    const bad = await submit(harness, 'bad');
+    store.holdWatches();
+    gate.resolve(INVALID);
+    await clock.advance(1_000);
+    store.releaseWatches();
+    // Both lie on the lease of the first, which ends 2.5 s after the second was written.
+    await clock.advance(1_700);
+    assert.equal(await count(harness, 'out'), 0);
+    assert.deepEqual([(await outcomeOf(other))?.kind, (await outcomeOf(bad))?.kind], ['error', 'error']);
+    await submit(harness, 'bad');
+    await clock.advance(1_000);
+    assert.equal(executor.sentFor('bad'), 1);
   });
 });
 
