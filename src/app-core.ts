@@ -29,14 +29,15 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
   const spool = await openDisk(base, openers);
   const store = await openStore(config, { clock, logger, metrics });
   stack.push('store', () => store.close());
-  const queue = createDdlQueue(ddlOptions(config), {
+  const queue = createDdlQueue(ddlOptions(config, sink.privateId), {
     store,
     clock,
     logger,
     executor: sink.ddl,
     metrics: metrics.ddl,
   });
-  stack.push('ddl queue', () => queue.close());
+  // In time to give the leadership back, though a statement may have no answer.
+  stack.push('ddl queue', (hurry) => queue.close(hurry));
   const guard = createGuard(guardOptions(config), {
     queue,
     clock,

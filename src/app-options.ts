@@ -111,10 +111,10 @@ export function etcdStoreOptions({ etcd }: Config): EtcdStoreOptions {
   };
 }
 
-/** The DDL queue. */
-export function ddlOptions({ ddl, etcd, gateway }: Config): DdlQueueOptions {
+/** The DDL queue; below the prefix, a database that gateways don't share has keys of its own. */
+export function ddlOptions({ ddl, etcd, gateway }: Config, privateId: string | undefined): DdlQueueOptions {
   return {
-    prefix: etcd.prefix,
+    prefix: privateId === undefined ? etcd.prefix : `${etcd.prefix}/${privateId}`,
     gatewayId: gateway.id === '' ? `${hostname()}-${process.pid}` : gateway.id,
     compactIntervalMs: ddl.store === 'etcd' && etcd.compact ? COMPACT_MS : 0,
     maxOpenTasks: ddl.maxOpenTasks,

@@ -76,6 +76,11 @@ export interface NameRules {
 
 /** An opened database. */
 export interface Sink {
+  /**
+   * Names a database that only this process reaches: no other gateway can make tables in it, so its DDL tasks are kept
+   * apart. The same at each start as long as the database is. Undefined: gateways share it.
+   */
+  readonly privateId?: string;
   readonly names: NameRules;
   readonly ddl: DdlExecutor;
   readonly writer: Writer;

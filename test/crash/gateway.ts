@@ -27,7 +27,7 @@ const app = await buildApp(loaded.config, logger, {
     const writer = withWriterSteps(sink.writer, crash, random);
     return {
       sql,
-      sink: { names: sink.names, writer, ddl: unreliable(sink.ddl, random), close: () => sink.close() },
+      sink: { ...sink, writer, ddl: unreliable(sink.ddl, random) },
     };
   },
   openSpool: async (...given) => {

@@ -34,7 +34,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       builtins: ['node:crypto', 'node:fs', 'node:http', 'node:https', 'node:stream', 'node:tls'],
     },
     'src/sink': { parts: STAGE, packages: [], builtins: [] },
-    'src/sink/discard': { parts: STAGE, packages: [], builtins: [] },
+    'src/sink/discard': { parts: STAGE, packages: [], builtins: ['node:crypto'] },
     'src/sink/duckdb': {
       parts: STAGE,
       packages: ['@duckdb/node-api', '@duckdb/node-bindings'],
