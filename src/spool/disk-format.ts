@@ -19,6 +19,8 @@ import type { LaneName, NewRecord, StoredRecord } from '../model/spool.ts';
 export const LAYOUT = 'sluice spool 1';
 export const LAYOUT_KEY = Buffer.from('mlayout');
 export const PROGRESS_KEY = Buffer.from('mprogress');
+/** There after the disk failed: changes whose fate was unknown may have been counted twice, or never. */
+export const RECOUNT_KEY = Buffer.from('mrecount');
 
 /** Kinds of keys, and the first bytes of ranges. */
 export const NAMES = 0x6e;

@@ -45,6 +45,8 @@ interface Directory {
 export interface Known {
   /** The records are to be counted, whatever the directory says. */
   readonly damaged: boolean;
+  /** The same, because the counts may be wrong; nothing is damaged. */
+  readonly recount?: boolean;
   /** So many records should be there, at least; 0 at a start. */
   readonly records: number;
 }
@@ -53,7 +55,9 @@ export interface Known {
 export async function loadLanes(db: LevelDb, known: Known, deps: LoadDeps): Promise<LoadedLanes> {
   const directory = await readDirectory(db);
   const { progress } = directory;
-  if (known.damaged || directory.broken) return rebuild(db, directory, known, deps);
+  const isDamaged = known.damaged || directory.broken;
+  if (isDamaged || known.recount === true)
+    return rebuild(db, directory, { ...known, damaged: isDamaged }, deps);
   tellLost(known.records - (progress?.records ?? 0), deps);
   const { nextSeq, nextLane } = progress ?? { nextSeq: 1, nextLane: LOG_LANE + 1 };
   return { lanes: lanesOf(directory), nextSeq, nextLane };
@@ -147,8 +151,10 @@ async function rebuild(
     if (moves.length > 0) await writeBatch(db, moves, true);
   }
   const counted = progress?.records ?? [...states.values()].reduce((sum, { records }) => sum + records, 0);
-  deps.logger.error({ records: total }, 'the spool was damaged; its records were counted anew');
-  tellLost(Math.max(known.records, counted) - total, deps);
+  if (known.damaged) {
+    deps.logger.error({ records: total }, 'the spool was damaged; its records were counted anew');
+    tellLost(Math.max(known.records, counted) - total, deps);
+  }
   await writeDirectory(db, { names, states, found, counters, total });
   return { lanes: lanesOf({ names, states: found }), ...counters };
 }

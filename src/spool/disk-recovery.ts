@@ -10,7 +10,7 @@ import type { SpoolChange } from '../model/spool.ts';
 import { createAbortController } from '../util/abort.ts';
 import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
 import type { CommitQueue, PendingChange } from './commit-queue.ts';
-import { LAYOUT, LAYOUT_KEY, recordKey } from './disk-format.ts';
+import { RECOUNT_KEY, recordKey } from './disk-format.ts';
 import type { LaneDirectory, LoadedLanes } from './disk-lanes.ts';
 import { loadLanes } from './disk-load.ts';
 import { haveValues, type LevelDb, writeBatch } from './level.ts';
@@ -109,7 +109,8 @@ class FolderRecovery implements Recovery {
     const damaged = await reopenLevel(db, this.deps);
     const known = { damaged: repaired || damaged, records: this.deps.keptRecords() };
     const loaded = await loadLanes(db, known, this.deps);
-    await writeBatch(db, [{ type: 'put', key: LAYOUT_KEY, value: Buffer.from(LAYOUT) }], true);
+    // Whoever was told that a change failed may ask for it again, or for its removal, so the next start counts.
+    await writeBatch(db, [{ type: 'put', key: RECOUNT_KEY, value: Buffer.of(1) }], true);
     return loaded;
   }
 

@@ -19,12 +19,13 @@ import type {
 import { type Random, systemRandom } from '../util/backoff.ts';
 import { createLogSampler } from '../util/log-sampler.ts';
 import { type CommitQueue, createCommitQueue, type PendingChange } from './commit-queue.ts';
+import { RECOUNT_KEY } from './disk-format.ts';
 import { type Lane, LaneDirectory, type LoadedLanes } from './disk-lanes.ts';
 import { loadLanes } from './disk-load.ts';
 import { createLaneReader, type LaneReader } from './disk-read.ts';
 import { createRecovery, type Recovery } from './disk-recovery.ts';
 import { freeBytesOf, type SpaceWatch, watchSpace } from './disk-space.ts';
-import { isNotOpen, type LevelDb, writeBatch } from './level.ts';
+import { isNotOpen, type LevelDb, readValue, writeBatch } from './level.ts';
 import { openLevel } from './level-open.ts';
 
 /** Where the spool is and what it may take. */
@@ -78,13 +79,20 @@ const LOG_MS = 10_000;
 export async function openSpoolDisk(options: SpoolDiskOptions, deps: SpoolDiskDeps): Promise<SpoolDisk> {
   const { db, damaged } = await openLevel(options.path, deps);
   try {
-    const loaded = await loadLanes(db, { damaged, records: 0 }, deps);
+    const loaded = await loadAtStart(db, damaged, deps);
     const space = await watchSpace(options.path, options.minFreeBytes, { freeBytesOf, ...deps });
     return new Disk({ options, deps, db, space, loaded });
   } catch (error) {
     await db.close();
     throw error;
   }
+}
+
+async function loadAtStart(db: LevelDb, damaged: boolean, deps: SpoolDiskDeps): Promise<LoadedLanes> {
+  const { value } = await readValue(db, RECOUNT_KEY);
+  const loaded = await loadLanes(db, { damaged, recount: value !== undefined, records: 0 }, deps);
+  if (value !== undefined) await writeBatch(db, [{ type: 'del', key: RECOUNT_KEY }], false);
+  return loaded;
 }
 
 interface DiskParts {

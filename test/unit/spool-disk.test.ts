@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { ClassicLevel } from 'classic-level';
 import { LOG_LANE } from '../../src/model/spool.ts';
 import { tableKey } from '../../src/model/table.ts';
-import { HEADER_BYTES, laneKey, RECORDS, recordKey } from '../../src/spool/disk-format.ts';
+import { HEADER_BYTES, laneKey, RECORDS, RECOUNT_KEY, recordKey } from '../../src/spool/disk-format.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import {
   append,
@@ -218,6 +218,32 @@ describe('a folder', () => {
     assert.equal(counts.unreadable, 2);
     await again.commit({ remove: [{ lane: LOG_LANE, records }] }).done;
     assert.deepEqual([again.stats().records, again.stats().rows, again.stats().bytes], [0, 0, 0]);
+  });
+
+  it('counts its records at the start after the disk had failed', async (t) => {
+    const path = await spoolPath();
+    const { disk } = await openTestDisk(t, { path });
+    await append(disk, newRecord(LOG_LANE, 'a'), newRecord(laneName('m'), 'b'));
+    // As after a failure of which nobody knew that the record was never written.
+    const records = [{ seq: 99, rows: 1, bytes: 1 }];
+    const lanes = [LOG_LANE, disk.laneOf(tableKey(laneName('m')))?.id ?? 0];
+    await disk.commit({ remove: lanes.map((lane) => ({ lane, records })) }).done;
+    assert.equal(disk.stats().records, 0);
+    await disk.close();
+    await tamper(path, (db) => db.put(RECOUNT_KEY, Buffer.of(1)));
+    const { disk: again, counts } = await openTestDisk(t, { path });
+    assert.equal(again.stats().records, 2);
+    // The second one's lane was forgotten, and the log takes rows of all tables.
+    const found = (await readLane(again, LOG_LANE)).map(textOf);
+    assert.deepEqual(found, [
+      [1, 'a'],
+      [2, 'b'],
+    ]);
+    assert.deepEqual(counts.errors, []);
+    await again.close();
+    const left: unknown[] = [];
+    await tamper(path, async (db) => left.push(await db.get(RECOUNT_KEY)));
+    assert.deepEqual(left, [undefined]);
   });
 
   it('counts as lost what is not there at the end of a lane', async (t) => {
