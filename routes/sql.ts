@@ -9,7 +9,10 @@ import type { ErrorReplies } from '../src/http/error-handler.ts';
 import { type Problem, withRetryAfter } from '../src/http/problem.ts';
 import { firstParameter, type HttpReply, headerText, sendReply } from '../src/http/reply.ts';
 import type { Clock } from '../src/model/clock.ts';
+import type { Logger } from '../src/model/logger.ts';
 import type { SqlAnswer, SqlReader } from '../src/model/sql.ts';
+import { withChildAbort } from '../src/util/abort.ts';
+import type { LogSampler } from '../src/util/log-sampler.ts';
 
 /** Limits of one query; see docs/configuration.md, `sql`. */
 export interface SqlRouteOptions {
@@ -22,14 +25,20 @@ export interface SqlRouteOptions {
 /** What the SQL route needs. */
 export interface SqlRouteDeps {
   readonly reader: SqlReader;
+  /** Waits until what was acknowledged can be read; undefined: it always can. */
+  readonly drained: ((signal: AbortSignal) => Promise<void>) | undefined;
   readonly bodies: BodyReader;
   readonly errors: ErrorReplies;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  readonly logger: Logger;
+  readonly sampler: LogSampler;
   /** Aborts when the gateway stops. */
   readonly closing: AbortSignal;
 }
 
 const MAX_SQL_CHARS = 1_048_576;
+/** How long a query waits for what was acknowledged before it; then it sees less. */
+const MAX_DRAIN_MS = 5_000;
 const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' };
 
 /** GreptimeDB's codes: InvalidArguments, DeadlineExceeded, RateLimited, RuntimeResourcesExhausted; else Internal. */
@@ -56,7 +65,32 @@ export function createSqlRoutes(
     if (sql.length > MAX_SQL_CHARS) throw new GatewayError('sql_invalid', 'statement is too long');
     const database = form.get('db') || firstParameter(query['db']) || options.database;
     const { maxRows, timeoutMs } = options;
+    if (deps.drained !== undefined) await readable(deps.drained, Math.min(timeoutMs, MAX_DRAIN_MS));
     return deps.reader.query(sql, { database, maxRows, timeoutMs, signal: deps.closing });
+  }
+
+  /** One reads one's own writes, unless the database is too far behind. */
+  async function readable(drained: (signal: AbortSignal) => Promise<void>, limitMs: number): Promise<void> {
+    await withChildAbort(deps.closing, async (child) => {
+      const done = drained(child.signal).then(
+        () => true,
+        () => false,
+      );
+      const late = deps.clock.sleep(limitMs, child.signal).then(
+        () => false,
+        () => true,
+      );
+      const inTime = await Promise.race([done, late]);
+      child.abort();
+      await Promise.all([done, late]);
+      if (inTime || deps.closing.aborted) return;
+      deps.sampler.sample('sql behind', (suppressed) =>
+        deps.logger.warn(
+          { limitMs, suppressed },
+          'a query ran before all acknowledged rows were in the database',
+        ),
+      );
+    });
   }
 
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

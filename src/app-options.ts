@@ -9,10 +9,19 @@ import type { PointLimits } from './protocol/limits.ts';
 import type { OpenTsdbParserOptions } from './protocol/opentsdb-json.ts';
 import type { DuckDbOptions } from './sink/duckdb/open.ts';
 import type { PostgresOptions } from './sink/postgres/open.ts';
+import type { DeadLetterOptions } from './spool/dead-letter.ts';
+import type { SpoolDiskOptions } from './spool/disk.ts';
+import type { LaneDrainerOptions } from './spool/lane-types.ts';
+import type { ParkingOptions } from './spool/parking.ts';
+import type { WriteLogOptions } from './spool/write-log-types.ts';
 
 const MIB = 1024 ** 2;
 /** How often the leader compacts an etcd that is ours. */
 const COMPACT_MS = 60_000;
+/** Less than what each part has to close, or the log would be cut off. */
+const CLOSE_SPOOL_MS = 4_000;
+/** Tables of which parked rows are written at a time. */
+const REPLAY_CONCURRENCY = 4;
 
 /** Limits of the parsers. */
 export function pointLimits({ limits }: Config): PointLimits {
@@ -43,6 +52,59 @@ export function postgresOptions({ postgres }: Config): PostgresOptions {
   return { ...connect, hypertables: { chunkMs, retentionMs } };
 }
 
+/** Which of log and database acknowledges a write. */
+export function ackOf({ flush, spool, sink, duckdb }: Config): 'log' | 'database' {
+  if (flush.ack !== 'auto') return flush.ack;
+  return spool.enabled && sink.kind === 'duckdb' && duckdb.path !== ':memory:' ? 'log' : 'database';
+}
+
+/** The spool's disk. */
+export function spoolDiskOptions({ flush, spool }: Config): SpoolDiskOptions {
+  return { path: spool.path, minFreeBytes: spool.minFreeBytes, maxPendingBytes: flush.maxPendingBytes };
+}
+
+/** The write log. */
+export function writeLogOptions({ flush, spool }: Config): WriteLogOptions {
+  return {
+    maxBytes: spool.maxBytes,
+    // What the flush queue takes at a time has to fit.
+    maxHeldBytes: flush.maxPendingBytes / 2,
+    readBytes: 4 * MIB,
+    lingerMs: flush.maxDelayMs / 4,
+    closeMs: CLOSE_SPOOL_MS,
+  };
+}
+
+/** What may be parked. */
+export function parkingOptions({ spool }: Config): ParkingOptions {
+  return {
+    enabled: spool.park,
+    maxBytes: spool.maxBytes,
+    maxTenantBytes: spool.maxBytesPerTenant,
+    maxTableBytes: spool.maxBytesPerTable,
+    maxTables: spool.maxTables,
+    maxAgeMs: spool.maxAgeMs,
+    whenFull: spool.whenFull,
+  };
+}
+
+/** The replay of parked rows. */
+export function laneOptions({ spool }: Config): LaneDrainerOptions {
+  return {
+    replayConcurrency: REPLAY_CONCURRENCY,
+    drainBytesPerSec: spool.drainBytesPerSec,
+    windowBytes: MIB / 4,
+    expireAfterMs: spool.whenFull === 'dead-letter' ? spool.maxAgeMs : 0,
+    closeMs: CLOSE_SPOOL_MS,
+  };
+}
+
+/** The dead letter. */
+export function deadLetterOptions({ deadLetter }: Config): DeadLetterOptions {
+  const { path, maxBytes, fileBytes, whenFull } = deadLetter;
+  return { path, maxBytes, whenFull, fileBytes: Math.min(fileBytes, maxBytes) };
+}
+
 /** The store of the DDL queue in etcd. @throws {GatewayError} config_invalid when a file can't be used. */
 export function etcdStoreOptions({ etcd }: Config): EtcdStoreOptions {
   return {
@@ -56,10 +118,10 @@ export function etcdStoreOptions({ etcd }: Config): EtcdStoreOptions {
   };
 }
 
-/** The DDL queue. */
-export function ddlOptions({ ddl, etcd, gateway }: Config): DdlQueueOptions {
+/** The DDL queue; below the prefix, a database that gateways don't share has keys of its own. */
+export function ddlOptions({ ddl, etcd, gateway }: Config, privateId: string | undefined): DdlQueueOptions {
   return {
-    prefix: etcd.prefix,
+    prefix: privateId === undefined ? etcd.prefix : `${etcd.prefix}/${privateId}`,
     gatewayId: gateway.id === '' ? `${hostname()}-${process.pid}` : gateway.id,
     compactIntervalMs: ddl.store === 'etcd' && etcd.compact ? COMPACT_MS : 0,
     maxOpenTasks: ddl.maxOpenTasks,

@@ -9,36 +9,28 @@ import { createInfluxRoutes } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
 import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
-import { ddlOptions, guardOptions, openTsdbOptions, pointLimits } from './app-options.ts';
+import type { Base, Core } from './app-base.ts';
+import { type Openers, openCore } from './app-core.ts';
+import { healthOf } from './app-health.ts';
+import { ackOf, openTsdbOptions, pointLimits } from './app-options.ts';
 import type { Config } from './config.ts';
-import { createDdlQueue } from './ddl/queue.ts';
-import { registerCoreGauges } from './gauges.ts';
-import { createGuard } from './guard/guard.ts';
-import { createPace } from './guard/pace.ts';
 import { type BodyReader, createBodyReader } from './http/body-reader.ts';
 import { createConnectionOrder } from './http/connection-order.ts';
 import { createErrorReplies } from './http/error-handler.ts';
 import { createIntake } from './http/intake.ts';
 import { createServer } from './http/server.ts';
-import { createIngest } from './ingest.ts';
-import { createMetrics, type Metrics } from './metrics.ts';
+import { createMetrics } from './metrics.ts';
+import { createBatchPool } from './model/batch-pool.ts';
 import type { BuildInfo } from './model/build-info.ts';
-import type { Clock } from './model/clock.ts';
-import type { DdlQueue } from './model/ddl-queue.ts';
-import type { Ingest } from './model/ingest.ts';
 import type { Logger } from './model/logger.ts';
-import type { SqlReader } from './model/sql.ts';
-import { type OpenSink, openConfigured } from './open-sink.ts';
-import { type OpenStore, openConfiguredStore } from './open-store.ts';
 import { createLineParser } from './protocol/line-protocol.ts';
 import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
 import { SeriesDictionary } from './protocol/series-dictionary.ts';
-import { createFlushQueue, type FlushQueue } from './sink/flush-queue.ts';
 import { createAbortController } from './util/abort.ts';
 import { systemRandom } from './util/backoff.ts';
 import { createSystemClock } from './util/clock.ts';
-import { type CloseStack, createCloseStack } from './util/close-stack.ts';
-import { createLogSampler, type LogSampler } from './util/log-sampler.ts';
+import { createCloseStack } from './util/close-stack.ts';
+import { createLogSampler } from './util/log-sampler.ts';
 import { packageVersion } from './version.ts';
 
 /** Requests that one connection may have waiting: senders that never wait for answers send several at once. */
@@ -57,32 +49,11 @@ export interface App {
   close(): Promise<{ readonly failed: readonly string[] }>;
 }
 
-interface Base {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly sampler: LogSampler;
-  readonly metrics: Metrics;
-  readonly stack: CloseStack;
-}
-
-interface Core {
-  readonly ingest: Ingest;
-  readonly flush: FlushQueue;
-  readonly queue: DdlQueue;
-  readonly sql: SqlReader | undefined;
-}
-
 /**
  * Opens all parts; on failure closes those that were opened.
- * @throws {GatewayError} config_invalid when the database can't be used as configured, or a file for etcd.
+ * @throws {GatewayError} config_invalid when the database or the spool can't be used as configured, or a file for etcd.
  */
-export async function buildApp(
-  config: Config,
-  logger: Logger,
-  openSink: OpenSink = openConfigured,
-  openStore: OpenStore = openConfiguredStore,
-): Promise<App> {
+export async function buildApp(config: Config, logger: Logger, openers: Openers = {}): Promise<App> {
   const clock = createSystemClock();
   const base: Base = {
     config,
@@ -90,54 +61,16 @@ export async function buildApp(
     logger,
     sampler: createLogSampler(config.log.sampleMs, clock),
     metrics: createMetrics(packageVersion()),
+    batches: createBatchPool(),
+    dictionary: new SeriesDictionary(config.dictionary, Math.floor(systemRandom() * 2 ** 32)),
     stack: createCloseStack(logger),
   };
   try {
-    return createApp(base, await openCore(base, openSink, openStore));
+    return createApp(base, await openCore(base, openers));
   } catch (error) {
     await base.stack.close(CLOSE_PART_MS);
     throw error;
   }
-}
-
-/** Everything behind the transports: database, DDL queue, guard, flush queue, ingest. */
-async function openCore(base: Base, openSink: OpenSink, openStore: OpenStore): Promise<Core> {
-  const { config, clock, logger, sampler, metrics, stack } = base;
-  const { sink, sql } = await openSink(config, { logger, metrics });
-  stack.push('database', () => sink.close());
-  const store = await openStore(config, { clock, logger, metrics });
-  stack.push('store', () => store.close());
-  const queue = createDdlQueue(ddlOptions(config), {
-    store,
-    clock,
-    logger,
-    executor: sink.ddl,
-    metrics: metrics.ddl,
-  });
-  stack.push('ddl queue', () => queue.close());
-  const guard = createGuard(guardOptions(config), {
-    queue,
-    clock,
-    logger,
-    ddl: sink.ddl,
-    names: sink.names,
-    metrics: metrics.guard,
-    controlPlaneOk: () => true,
-    random: systemRandom,
-    pace: createPace(1_000 / config.guard.lookupsPerSec),
-  });
-  stack.push('guard', () => guard.close());
-  const flush = createFlushQueue(config.flush, {
-    clock,
-    logger,
-    sampler,
-    writer: sink.writer,
-    metrics: metrics.flush,
-  });
-  stack.push('flush queue', () => flush.close());
-  registerCoreGauges(metrics, { queue, guard, flush });
-  const ingest = createIngest({ guard, flush, values: sink.values, metrics: metrics.ingest });
-  return { ingest, flush, queue, sql };
 }
 
 /** The server and its routes, and how to stop. */
@@ -159,16 +92,17 @@ function createApp(base: Base, core: Core): App {
   const server = createServer(config.listen, { errors });
   const signal = closing.signal;
   registerWrites(server, base, { core, bodies, errors, closing: signal });
-  const health = (): Health => healthOf(core, state.ready);
+  const ack = ackOf(config);
+  const health = (): Health => healthOf(core, { ready: state.ready, ack });
   void server.register(
     createHealthRoutes({ health, ready: () => state.ready, version: packageVersion(), clock }),
   );
   void server.register(createMetricsRoutes(() => metrics.render()));
   if (core.sql !== undefined) {
     const options = { ...config.sql, database: config.opentsdb.database };
-    void server.register(
-      createSqlRoutes(options, { reader: core.sql, bodies, errors, clock, closing: signal }),
-    );
+    const drained = core.keeping?.log.drained.bind(core.keeping.log);
+    const deps = { reader: core.sql, drained, bodies, errors, clock, logger, sampler, closing: signal };
+    void server.register(createSqlRoutes(options, deps));
   }
   return {
     async listen() {
@@ -187,7 +121,7 @@ function createApp(base: Base, core: Core): App {
 
 function registerWrites(
   server: FastifyInstance,
-  { config, clock, metrics }: Base,
+  { config, clock, metrics, dictionary }: Base,
   parts: {
     core: Core;
     bodies: BodyReader;
@@ -206,7 +140,6 @@ function registerWrites(
     clock,
     closing,
   });
-  const dictionary = new SeriesDictionary(config.dictionary, Math.floor(systemRandom() * 2 ** 32));
   metrics.gauge('sluice_dictionary_series', 'Spelled series remembered.', () => dictionary.stats().series);
   metrics.gauge(
     'sluice_dictionary_bytes',
@@ -247,28 +180,6 @@ async function stopServing(
     clearInterval(sweep);
     clearTimeout(timer);
   }
-}
-
-/** Without the DDL queue's store known tables flow on, so that must not take the gateway out of service. */
-function healthOf({ queue, flush }: Core, ready: boolean): Health {
-  const writes = flush.stats().failing;
-  const { live } = queue.stats();
-  const checks = [
-    { name: 'database', ok: writes === undefined, message: writes ?? 'writes succeed', vital: true },
-    {
-      name: 'ddl queue',
-      ok: live,
-      message: live ? 'in sync' : 'not in sync: known tables only',
-      vital: false,
-    },
-    { name: 'server', ok: ready, message: ready ? 'accepting' : 'starting or stopping', vital: true },
-  ];
-  const failed = checks.find(({ ok, vital }) => vital && !ok) ?? checks.find(({ ok }) => !ok);
-  return {
-    ok: failed?.vital !== true,
-    message: failed === undefined ? 'ready for queries and writes' : `${failed.name}: ${failed.message}`,
-    checks: checks.map(({ name, ok, message }) => ({ name, status: ok ? 'pass' : 'fail', message })),
-  };
 }
 
 /** The build is as old as its files; a commit is not known here. */

@@ -3,14 +3,20 @@
  * process is not ended here; main.ts acts on the answer.
  */
 import { parseArgs } from 'node:util';
+import { type DeadLetterCommand, type FindFolder, readDeadLetterArguments } from './commands/dead-letter.ts';
 import { type Config, type ConfigOrigin, type ConfigSources, loadConfig, printConfig } from './config.ts';
 
-/** What main.ts is to do: run the gateway, or print `text` (to stderr when `exitCode` is not 0) and end. */
+/**
+ * What main.ts is to do: run the gateway, run a command and end, or print `text` (to stderr when `exitCode` is not 0)
+ * and end.
+ */
 export type CliAction =
   | { readonly kind: 'run'; readonly config: Config; readonly sources: ConfigSources }
+  | { readonly kind: 'command'; readonly command: DeadLetterCommand }
   | { readonly kind: 'exit'; readonly exitCode: 0 | 2; readonly text: string };
 
 const USAGE = `Usage: sluice [options]
+       sluice dead-letter ls | show | replay ...    (--help tells more)
 
 Options:
   --config FILE     configuration file (YAML); also SLUICE_CONFIG
@@ -32,6 +38,7 @@ export function readCommandLine(
   version: string,
   origin: Omit<ConfigOrigin, 'file'> = {},
 ): CliAction {
+  if (args[0] === 'dead-letter') return readDeadLetterArguments(args.slice(1), deadLetterFolder(origin));
   const flags = parseFlags(args);
   if (typeof flags === 'string') return { kind: 'exit', exitCode: 2, text: `sluice: ${flags}\n\n${USAGE}` };
   if (flags.help) return { kind: 'exit', exitCode: 0, text: USAGE };
@@ -43,6 +50,16 @@ export function readCommandLine(
   }
   if (flags.checkConfig) return { kind: 'exit', exitCode: 0, text: 'The configuration is valid.\n' };
   return { kind: 'run', config: loaded.config, sources: loaded.sources };
+}
+
+/** Where the dead letter of a configuration lies. */
+function deadLetterFolder(origin: Omit<ConfigOrigin, 'file'>): FindFolder {
+  return (file) => {
+    const loaded = loadConfig({ ...origin, file });
+    return loaded.kind === 'ok'
+      ? { path: loaded.config.deadLetter.path }
+      : { problem: listProblems(loaded.problems) };
+  };
 }
 
 interface Flags {

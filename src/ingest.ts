@@ -1,55 +1,48 @@
 /**
- * The one path of all transports: a parsed batch is admitted by the guard, table by table, and what may be written
- * goes to the flush queue in one piece; refused and deferred rows are marked and reported. Rows of healthy tables
- * are stored whatever happens to the others.
+ * The one path of all transports: a parsed batch is admitted by the guard, table by table; what may be written goes to
+ * the log or to the database in one piece, what has to wait is parked beside it, and only what could not be kept is
+ * reported to be sent again. Rows of healthy tables are stored whatever happens to the others. Rows of a table of which
+ * earlier ones are parked join them.
  */
 import { GatewayError } from './errors.ts';
-import type {
-  Admission,
-  AdmitContext,
-  DeferReason,
-  Guard,
-  RejectReason,
-  Verdict,
-} from './model/admission.ts';
-import { createBatchPool } from './model/batch-pool.ts';
-import type { Ingest, IngestContext, IngestResult, RowRefusal } from './model/ingest.ts';
-import { MAX_REFUSALS } from './model/ingest.ts';
+import { type Deferred, Submission, type VerdictCounts } from './ingest/submission.ts';
+import type { DeferReason, Guard } from './model/admission.ts';
+import type { BatchPool } from './model/batch-pool.ts';
+import type { Ingest, IngestContext, IngestResult } from './model/ingest.ts';
 import type { PointBatch, TableGroup } from './model/point-batch.ts';
-import type { Field, Series } from './model/series.ts';
-import { type ValueRules, WriteError } from './model/sink.ts';
+import { checkValues } from './model/row-verdict.ts';
+import { type ValueRules, WriteError, type WriteFailure } from './model/sink.ts';
+import type { DeadLetter, Parking, WriteLog } from './model/spool.ts';
 import { tableKey } from './model/table.ts';
 
 /** How often a batch is written before the rows of tables that are missing once more are held back. */
 const MAX_ATTEMPTS = 3;
 /** When to send again after the database failed; jittered. */
 const RETRY_MS = 2_000;
-const NO_PARTS: Admission['parts'] = new Map();
 
 /** What ingest needs. */
 export interface IngestDeps {
   readonly guard: Guard;
   /** Undefined: the database holds every value. */
   readonly values?: ValueRules | undefined;
+  readonly batches: BatchPool;
   readonly flush: { write(batch: PointBatch): Promise<void> };
+  readonly parking: Parking;
+  /** Rows that have to wait may be parked, unless their sender wants storage's own acknowledgement. */
+  readonly parks: boolean;
+  /** Undefined: there is none. */
+  readonly log: (WriteLog & { readonly isEmpty: boolean }) | undefined;
+  /** Which of both acknowledges; `log` needs one. */
+  readonly ack: 'log' | 'database';
+  /** Gets a copy of the rows that are refused for good; undefined: nobody does. */
+  readonly rejects: DeadLetter | undefined;
+  readonly clock: { wallNow(): number };
   readonly metrics: IngestMetrics;
   readonly random?: () => number;
 }
 
 /** What ingest counts. */
-export interface IngestMetrics {
-  rowsRejected(reason: RejectReason, rows: number): void;
-  rowsDeferred(reason: DeferReason, rows: number): void;
-}
-
-/** One request on its way. `verdicts`: by row, once there is one. */
-interface Submission {
-  readonly batch: PointBatch;
-  readonly context: AdmitContext;
-  verdicts: (Verdict | undefined)[] | undefined;
-}
-
-type Deferred = Extract<Verdict, { kind: 'deferred' }>;
+export type IngestMetrics = VerdictCounts;
 
 /** Makes the ingest path. How many bytes are in flight is bounded where they come in, by the transports. */
 export function createIngest(deps: IngestDeps): Ingest {
@@ -58,7 +51,6 @@ export function createIngest(deps: IngestDeps): Ingest {
 
 class IngestPath implements Ingest {
   private readonly deps: IngestDeps;
-  private readonly pool = createBatchPool();
   /** All batches of a flush fail with one error, and what it says about tables is to be learnt once. */
   private learntFrom: WriteError | undefined;
 
@@ -67,71 +59,88 @@ class IngestPath implements Ingest {
   }
 
   acquire(body: Uint8Array, database: string): PointBatch {
-    return this.pool.acquire(body, database);
+    return this.deps.batches.acquire(body, database);
   }
 
   release(batch: PointBatch): void {
-    this.pool.release(batch);
+    this.deps.batches.release(batch);
   }
 
-  async submit(batch: PointBatch, context: IngestContext): Promise<IngestResult> {
-    const { source, askedBy, signal } = context;
-    const submission: Submission = {
+  async submit(batch: PointBatch, { source, askedBy, signal, sync }: IngestContext): Promise<IngestResult> {
+    const head = { source, askedBy, atMs: this.deps.clock.wallNow() };
+    const submission = new Submission(
       batch,
-      context: { source, askedBy, signal, newTables: 0 },
-      verdicts: undefined,
-    };
-    this.refuseValues(submission);
-    await this.store(submission);
-    if (submission.verdicts === undefined) {
-      return { stored: batch.rows, rejected: 0, refusals: [], deferred: 0, deferral: undefined };
+      { source, askedBy, signal, newTables: 0 },
+      head,
+      this.deps.parks && !sync,
+    );
+    // First of all, so that nothing is acknowledged that can never be stored.
+    checkValues(this.deps.values, batch, (row, verdict) => submission.refuse(row, verdict));
+    const parking: Promise<void>[] = [];
+    try {
+      await this.store(submission, sync, parking);
+    } finally {
+      // Also when the rest failed: what is being parked still reads the batch.
+      if (parking.length > 0) await Promise.all(parking);
     }
-    this.count(submission.verdicts);
-    return summarise(batch, submission.verdicts);
-  }
-
-  /** Refuses the rows that the database can't hold whatever their table is. */
-  private refuseValues(submission: Submission): void {
-    const { batch } = submission;
-    this.deps.values?.checkRows(batch, (row, message) => {
-      batch.skipRow(row);
-      const verdicts = verdictsOf(submission);
-      verdicts[row] = { kind: 'rejected', reason: 'impossible_value', message };
-    });
+    if (submission.isWhole) return submission.result();
+    if (this.deps.rejects !== undefined) await this.copyRejected(submission, this.deps.rejects);
+    submission.count(this.deps.metrics);
+    return submission.result();
   }
 
   /** Writes what may be written; tables that turn out to be gone are admitted again. */
-  private async store(submission: Submission): Promise<void> {
-    const { batch } = submission;
+  private async store(submission: Submission, sync: boolean, parking: Promise<void>[]): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       await this.admit(submission);
-      if (batch.skipped === batch.rows) return;
-      const error = await this.write(batch);
+      this.park(submission, parking);
+      if (submission.isEmpty) return;
+      const error = await this.write(submission, sync);
       if (error === undefined) return;
-      if (error instanceof GatewayError) return hold(submission, this.defer('overload', error.message));
-      const { failure } = error;
-      const down = this.defer('database_down', error.message);
-      if (failure.tables === undefined) return hold(submission, down);
+      if (error instanceof GatewayError) {
+        const reason = error.code === 'overload' ? 'overload' : 'spool_failing';
+        return submission.hold(this.defer(reason, error.message), false);
+      }
       this.learn(error);
-      if (failure.kind === 'missing' && attempt < MAX_ATTEMPTS) continue;
-      const held = batch.skipped;
-      const tables = new Set(failure.tables.map(tableKey));
-      const vanishing = this.defer('ddl_pending', 'the table vanishes as soon as it is made');
-      hold(submission, failure.kind === 'missing' ? vanishing : down, tables);
-      if (batch.skipped === held) return hold(submission, down);
+      if (error.failure.kind === 'missing' && attempt < MAX_ATTEMPTS) continue;
+      if (this.holdTables(submission, error.failure)) continue;
+      submission.hold(this.defer('database_down', error.message), true);
+      return this.park(submission, parking);
     }
   }
 
-  /** Answers the failures after which a sender should try again. */
-  private async write(batch: PointBatch): Promise<WriteError | GatewayError | undefined> {
+  /** Answers the failures after which a sender should try again, or rows be parked. */
+  private async write(
+    { batch, head, context }: Submission,
+    sync: boolean,
+  ): Promise<WriteError | GatewayError | undefined> {
+    const { ack, flush, log } = this.deps;
     try {
-      await this.deps.flush.write(batch);
+      if (log !== undefined && ack === 'log' && !sync) await log.write(batch, head);
+      else {
+        // What was acknowledged before has to be written before.
+        if (log?.isEmpty === false) await log.drained(context.signal);
+        await flush.write(batch);
+      }
       return undefined;
     } catch (error) {
       if (error instanceof WriteError) return error;
-      if (error instanceof GatewayError && error.code === 'overload') return error;
+      if (error instanceof GatewayError && error.code !== 'closed') return error;
       throw error;
     }
+  }
+
+  /** Holds back what is left of the tables at fault, if it is only they that are; false: nothing is. */
+  private holdTables(submission: Submission, failure: WriteFailure): boolean {
+    if (failure.tables === undefined) return false;
+    const { batch } = submission;
+    const held = batch.skipped;
+    const verdict =
+      failure.kind === 'missing'
+        ? this.defer('ddl_pending', 'the table vanishes as soon as it is made')
+        : this.defer('database_down', failure.message);
+    submission.hold(verdict, true, new Set(failure.tables.map(tableKey)));
+    return batch.skipped > held;
   }
 
   private learn(error: WriteError): void {
@@ -147,32 +156,64 @@ class IngestPath implements Ingest {
    * aborted ends only when no answer can come that would touch its batch.
    */
   private async admit(submission: Submission): Promise<void> {
-    const { batch, context } = submission;
-    const { guard } = this.deps;
-    const pending: Promise<void>[] = [];
+    const { batch } = submission;
+    const { guard, parking } = this.deps;
+    let pending: Promise<void>[] | undefined;
     for (let g = 0; g < batch.groupCount; g++) {
       const group = batch.groups[g] as TableGroup;
-      if (guard.isReady(group) || !batch.hasRows(group)) continue;
-      const refusal = guard.recall(group);
-      if (refusal !== undefined) apply(submission, group, refusal);
-      else pending.push(guard.admit(group, context).then((admission) => apply(submission, group, admission)));
+      const held = parking.holds(group.table);
+      if ((!held && guard.isReady(group)) || !batch.hasRows(group)) continue;
+      const asked = this.admitGroup(submission, group, held);
+      if (asked !== undefined) (pending ??= []).push(asked);
     }
-    if (pending.length === 0) return;
+    if (pending === undefined) return;
     for (const ended of await Promise.allSettled(pending)) {
       if (ended.status === 'rejected') throw ended.reason;
     }
+    // Meanwhile others may have parked rows.
+    for (let g = 0; g < batch.groupCount; g++) {
+      const group = batch.groups[g] as TableGroup;
+      if (parking.holds(group.table)) submission.applyToHeld(group, undefined, this.held());
+    }
   }
 
-  private count(verdicts: readonly (Verdict | undefined)[]): void {
-    const { metrics } = this.deps;
-    const rejected = new Map<RejectReason, number>();
-    const deferred = new Map<DeferReason, number>();
-    for (const verdict of verdicts) {
-      if (verdict?.kind === 'rejected') rejected.set(verdict.reason, (rejected.get(verdict.reason) ?? 0) + 1);
-      else if (verdict !== undefined) deferred.set(verdict.reason, (deferred.get(verdict.reason) ?? 0) + 1);
+  /** Resolves, or answers undefined, once the group's rows are marked. */
+  private admitGroup(submission: Submission, group: TableGroup, held: boolean): Promise<void> | undefined {
+    const { guard } = this.deps;
+    const { context } = submission;
+    const ready = held && guard.isReady(group) ? NOTHING_REFUSED : guard.recall(group);
+    if (!held) {
+      if (ready !== undefined) return submission.apply(group, ready) as undefined;
+      return guard.admit(group, context).then((admission) => submission.apply(group, admission));
     }
-    for (const [reason, rows] of rejected) metrics.rowsRejected(reason, rows);
-    for (const [reason, rows] of deferred) metrics.rowsDeferred(reason, rows);
+    if (ready !== undefined) return submission.applyToHeld(group, ready, this.held()) as undefined;
+    const impatient = { ...context, waitMs: 0 };
+    return guard
+      .admit(group, impatient)
+      .then((admission) => submission.applyToHeld(group, admission, this.held()));
+  }
+
+  /** Begins to park what is to be parked. */
+  private park(submission: Submission, parking: Promise<void>[]): void {
+    const rows = submission.takeToPark();
+    if (rows.length === 0) return;
+    parking.push(
+      this.deps.parking
+        .park(submission.batch, rows, submission.head)
+        .then(({ parked }) => submission.markParked(parked)),
+    );
+  }
+
+  /** The senders are told anyway, so a dead letter that takes nothing changes nothing; it counts that itself. */
+  private async copyRejected(submission: Submission, rejects: DeadLetter): Promise<void> {
+    const { batch, head } = submission;
+    for (const [{ message }, rows] of submission.rejected()) {
+      await rejects.add({ ...head, batch, rows, reason: 'rejected', message }).catch(() => undefined);
+    }
+  }
+
+  private held(): Deferred {
+    return this.defer('parked', 'earlier rows of this table wait on disk');
   }
 
   private defer(reason: DeferReason, message: string): Deferred {
@@ -181,69 +222,4 @@ class IngestPath implements Ingest {
   }
 }
 
-/** Holds back what is left of the batch, or of these tables (`tableKey`s). */
-function hold(submission: Submission, verdict: Deferred, tables?: ReadonlySet<string>): void {
-  const { batch } = submission;
-  for (let g = 0; g < batch.groupCount; g++) {
-    const group = batch.groups[g] as TableGroup;
-    if (tables === undefined || tables.has(group.table.key)) {
-      apply(submission, group, { refused: verdict, parts: NO_PARTS });
-    }
-  }
-}
-
-/** Marks the rows of a group that the admission keeps out. */
-function apply(submission: Submission, group: TableGroup, { refused, parts }: Admission): void {
-  if (refused === undefined && parts.size === 0) return;
-  const { batch } = submission;
-  const verdicts = verdictsOf(submission);
-  for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
-    if (batch.skip[row] !== 0) continue;
-    const verdict = refused ?? partVerdict(batch, row, parts);
-    if (verdict === undefined) continue;
-    batch.skipRow(row);
-    verdicts[row] = verdict;
-  }
-}
-
-function verdictsOf(submission: Submission): (Verdict | undefined)[] {
-  const verdicts = (submission.verdicts ??= []);
-  // A table may have its first row anywhere, and an array that grows by leaps becomes a hash table.
-  verdicts.length = submission.batch.rows;
-  return verdicts;
-}
-
-/** The first verdict on a part of the row; a permanent one counts more, for the row can never pass. */
-function partVerdict(batch: PointBatch, row: number, parts: Admission['parts']): Verdict | undefined {
-  let found = parts.get((batch.series[row] as Series).tagSet);
-  const end = batch.firstCell[row + 1] as number;
-  for (let cell = batch.firstCell[row] as number; cell < end && found?.kind !== 'rejected'; cell++) {
-    const verdict = parts.get(batch.cellField[cell] as Field);
-    if (found === undefined || verdict?.kind === 'rejected') found = verdict;
-  }
-  return found;
-}
-
-function summarise(batch: PointBatch, verdicts: readonly (Verdict | undefined)[]): IngestResult {
-  const refusals: RowRefusal[] = [];
-  let rejected = 0;
-  let deferral: Deferred | undefined;
-  for (let row = 0; row < batch.rows; row++) {
-    const verdict = verdicts[row];
-    if (verdict?.kind === 'deferred') deferral ??= verdict;
-    if (verdict?.kind !== 'rejected') continue;
-    rejected++;
-    if (refusals.length === MAX_REFUSALS) continue;
-    refusals.push({ offset: batch.offset[row] as number, reason: verdict.reason, message: verdict.message });
-  }
-  return {
-    stored: batch.rows - batch.skipped,
-    rejected,
-    refusals,
-    deferred: batch.skipped - rejected,
-    deferral:
-      deferral === undefined
-        ? undefined
-        : { reason: deferral.reason, message: deferral.message, retryAfterMs: deferral.retryAfterMs },
-  };
-}
+const NOTHING_REFUSED = { refused: undefined, parts: new Map() };

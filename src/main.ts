@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type Logger, pino } from 'pino';
 import { type App, buildApp } from './app.ts';
 import { readCommandLine } from './cli.ts';
+import { type DeadLetterCommand, runDeadLetter } from './commands/dead-letter.ts';
 import type { Config } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -15,9 +16,36 @@ const BAD_CONFIG = 2;
 
 const action = readCommandLine(process.argv.slice(2), packageVersion());
 if (action.kind === 'run') await run(action.config);
+else if (action.kind === 'command') process.exitCode = await runCommand(action.command);
 else {
   process.exitCode = action.exitCode;
   (action.exitCode === 0 ? process.stdout : process.stderr).write(action.text);
+}
+
+/** Runs a command until it ends or is interrupted; a second signal ends the process as signals do. */
+async function runCommand(command: DeadLetterCommand): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  // Whoever read the output (head, less) has enough.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => stop.abort());
+  try {
+    const terminal = { out: printTo(process.stdout, stop.signal), err: printTo(process.stderr, stop.signal) };
+    return await runDeadLetter(command, { terminal, clock: createSystemClock(), signal: stop.signal });
+  } catch (error) {
+    if (!stop.signal.aborted) process.stderr.write(`sluice: ${messageOf(error)}\n`);
+    return FAILED;
+  }
+}
+
+function printTo(stream: NodeJS.WriteStream, signal: AbortSignal): (text: string) => Promise<void> {
+  return async (text) => {
+    if (!stream.write(text) && !signal.aborted)
+      await once(stream, 'drain', { signal }).catch(() => undefined);
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function run(config: Config): Promise<void> {

@@ -10,6 +10,7 @@ import type { DdlMetrics } from './ddl/metrics.ts';
 import type { GuardMetrics } from './guard/options.ts';
 import type { HttpMetrics } from './http/http-metrics.ts';
 import type { IngestMetrics } from './ingest.ts';
+import { type SpoolMetrics, spoolMetrics } from './metrics-spool.ts';
 import type { FlushMetrics } from './sink/flush-queue.ts';
 
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -28,6 +29,7 @@ export interface Metrics {
   readonly guard: GuardMetrics;
   readonly ddl: DdlMetrics;
   readonly flush: FlushMetrics;
+  readonly spool: SpoolMetrics;
   /** Reads a gauge at each scrape; `read` must be quick and must not throw. */
   gauge(name: string, help: string, read: () => number): void;
   /** The same for a number that only grows; its name ends in `_total`. */
@@ -47,6 +49,7 @@ export function createMetrics(version: string): Metrics {
     guard: guardMetrics(make),
     ddl: ddlMetrics(make),
     flush: flushMetrics(make),
+    spool: spoolMetrics(make),
     gauge(name, help, read) {
       const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
     },
@@ -103,7 +106,7 @@ function httpMetrics(make: Factory): HttpMetrics {
   );
   const points = make.counter(
     'sluice_points_total',
-    'Points received: stored, malformed (not understood), rejected (4xx) or deferred (503, to be sent again).',
+    'Points received: stored, parked (kept on disk), malformed (not understood), rejected (4xx) or deferred (503).',
     ['route', 'outcome'],
   );
   const bodies = make.counter('sluice_http_bodies_refused_total', 'Request bodies that were not taken.', [

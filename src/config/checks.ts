@@ -25,7 +25,9 @@ const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
 
 /** All broken rules. */
 export function checkRules(lookup: Lookup): readonly BrokenRule[] {
-  return [brokenOrder, largestBody, remoteListen, sameColumn, checkEtcdRules].flatMap((rule) => rule(lookup));
+  return [brokenOrder, largestBody, remoteListen, sameColumn, logNeedsSpool, checkEtcdRules].flatMap((rule) =>
+    rule(lookup),
+  );
 }
 
 function brokenOrder(lookup: Lookup): BrokenRule[] {
@@ -61,6 +63,11 @@ function remoteListen(lookup: Lookup): BrokenRule[] {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function logNeedsSpool(lookup: Lookup): BrokenRule[] {
+  if (lookup('flush.ack') !== 'log' || lookup('spool.enabled') !== false) return [];
+  return [{ path: 'flush.ack', must: 'be auto or database, because spool.enabled is false' }];
 }
 
 /** DuckDB folds case even in quoted names. */

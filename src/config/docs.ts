@@ -14,8 +14,10 @@ const GROUPS: Readonly<Record<keyof Config, string>> = {
   duckdb: 'The embedded database.',
   sql: 'Reading by SQL.',
   postgres:
-    'PostgreSQL, when `sink.kind` is `postgres`. It may be down, at the start too: writes then get 503.',
-  flush: 'Writing to the database.',
+    'PostgreSQL, when `sink.kind` is `postgres`. It may be down, at the start too: rows wait in the spool meanwhile.',
+  flush: 'Writing to the database, and when a write is acknowledged.',
+  spool: 'Rows on disk: the log, and rows that wait for their table or for the database ("parked").',
+  deadLetter: 'Rows that can never be written and whose sender was told otherwise.',
   guard:
     'Admission of new tables and columns. "Come again" is a 503 with Retry-After; known tables are not affected.',
   policy: 'Which tables, columns and databases may be created. What may not is refused for good (4xx).',

@@ -35,7 +35,9 @@ export const CLUSTER_OPTIONS = {
       default: '/sluice',
       allowed: 'a path like /sluice of 2 to 128 printable ASCII characters, without a slash at the end',
       test: (value) => /^\/[\x21-\x7e]{0,126}[\x21-\x2e\x30-\x7e]$/.test(value),
-      doc: 'Beginning of all keys. Gateways with the same one are one cluster and must share one database.',
+      doc:
+        'Beginning of all keys. Gateways with the same one are one cluster and must share one database. A gateway ' +
+        'with an embedded database (`duckdb`, `discard`) shares it with no other: it keeps keys of its own below.',
     }),
     username: text({
       default: '',

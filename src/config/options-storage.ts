@@ -1,4 +1,4 @@
-/** Options of the protocols' names and of where points go: mapping to tables, series dictionary, database, flushes. */
+/** Options of the protocols' names and of where points go: mapping to tables, series dictionary, database. */
 import { bytes, choice, flag, integer, milliseconds, text } from './option.ts';
 
 const HOUR_MS = 3_600_000;
@@ -132,22 +132,6 @@ export const STORAGE_OPTIONS = {
       min: 1,
       max: 64,
       doc: 'Queries at a time. Over it, twice as many wait; further ones get 503 with Retry-After.',
-    }),
-  },
-  flush: {
-    maxPendingBytes: bytes({
-      default: 128 * MIB,
-      min: MIB,
-      max: 64 * GIB,
-      doc:
-        'Bytes of points that wait for the database. Over it, writes get 503 with Retry-After. At least ' +
-        '`limits.inflatedBytes`, so that the largest request fits.',
-    }),
-    timeoutMs: milliseconds({
-      default: 30_000,
-      min: 100,
-      max: HOUR_MS,
-      doc: 'Longest time of one flush to the database; then its requests get 503.',
     }),
   },
 };

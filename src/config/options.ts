@@ -9,6 +9,7 @@ import { CLUSTER_OPTIONS } from './options-cluster.ts';
 import { GUARD_OPTIONS } from './options-guard.ts';
 import { POSTGRES_OPTIONS } from './options-postgres.ts';
 import { SERVER_OPTIONS } from './options-server.ts';
+import { SPOOL_OPTIONS } from './options-spool.ts';
 import { STORAGE_OPTIONS } from './options-storage.ts';
 
 /** Every option by group and name, in the order of the documentation. */
@@ -16,6 +17,7 @@ export const OPTIONS = {
   ...SERVER_OPTIONS,
   ...STORAGE_OPTIONS,
   ...POSTGRES_OPTIONS,
+  ...SPOOL_OPTIONS,
   ...GUARD_OPTIONS,
   ...CLUSTER_OPTIONS,
 };
@@ -51,10 +53,15 @@ export function listOptions(
       group,
       name,
       path: `${group}.${name}`,
-      variable: `SLUICE_${group.toUpperCase()}_${name.replace(/[A-Z]/g, '_$&').toUpperCase()}`,
+      variable: `SLUICE_${shouted(group)}_${shouted(name)}`,
       option,
     })),
   );
+}
+
+/** `maxTables` as `MAX_TABLES`. */
+function shouted(name: string): string {
+  return name.replace(/[A-Z]/g, '_$&').toUpperCase();
 }
 
 /** All options of the gateway. */

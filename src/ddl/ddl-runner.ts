@@ -31,7 +31,6 @@ export interface DdlRunnerDeps {
   readonly logger: Logger;
   readonly ddlTimeoutMs: number;
   readonly ambiguousHoldMs: number;
-  readonly onAmbiguous: () => void;
 }
 
 /** An attempt's bounds. */
@@ -42,6 +41,8 @@ export interface AttemptControl {
   readonly stop: AbortSignal;
   /** Ends a statement that runs. */
   readonly kill: AbortSignal;
+  /** A statement has no clear answer: the attempt may now take as long as the hold. */
+  readonly onAmbiguous: () => void;
 }
 
 type Statement =
@@ -98,7 +99,7 @@ export class DdlRunner {
     const running = this.#execute(task, statement, control);
     const result = await this.#within(running, control);
     if (isAnswer(result)) return result;
-    this.#deps.onAmbiguous();
+    control.onAmbiguous();
     this.#deps.logger.warn({ code: result.code }, 'a DDL statement has no clear answer; reading the schema');
     return this.#untilKnown(statement, running, control);
   }

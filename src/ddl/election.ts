@@ -9,7 +9,7 @@ import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
 import { createAbortController } from '../util/abort.ts';
 import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
-import { decodeValue, encodeValue, type LeadValue } from './codec.ts';
+import { encodeValue } from './codec.ts';
 import type { DdlKeys } from './keys.ts';
 import { createPulse } from './pulse.ts';
 import { absent, type Lease, type Store, storeErrorKind } from './store.ts';
@@ -51,6 +51,8 @@ export interface ElectionListener {
 
 interface Term {
   readonly fence: number;
+  /** What this gateway put under the key; it has the term's nonce. */
+  readonly value: string;
   readonly lease: Lease;
   actUntilMs: number;
 }
@@ -140,17 +142,18 @@ export class Election {
   }
 
   async #campaign(signal: AbortSignal): Promise<Term | 'lost'> {
-    const { store, keys, clock, leaseTtlMs } = this.#deps;
+    const { store, keys, clock, leaseTtlMs, gatewayId, nextNonce } = this.#deps;
     this.#sawLeader = true;
     const sentMs = clock.now();
     const lease = await store.grant(leaseTtlMs, signal);
+    const value = encodeValue({ v: 1, nonce: nextNonce(), gateway: gatewayId });
     let fence: number | undefined;
     try {
-      fence = await this.#putLead(lease, signal);
+      fence = await this.#putLead(lease, value, signal);
     } finally {
       if (fence === undefined) await this.#revoke(lease);
     }
-    if (fence !== undefined) return { fence, lease, actUntilMs: sentMs + lease.ttlMs * ACT_SHARE };
+    if (fence !== undefined) return { fence, value, lease, actUntilMs: sentMs + lease.ttlMs * ACT_SHARE };
     // Somebody else was faster: the view is about to show it.
     if (this.#deps.view.lead === undefined) await this.#pulse.waitFor(HOLD_OFF_MS, clock, signal);
     this.#deps.logger.debug({ key: keys.lead }, 'another gateway became DDL leader');
@@ -158,10 +161,8 @@ export class Election {
   }
 
   /** The fence, or undefined when another leads. */
-  async #putLead(lease: Lease, signal: AbortSignal): Promise<number | undefined> {
-    const { store, keys, gatewayId, nextNonce } = this.#deps;
-    const nonce = nextNonce();
-    const value = encodeValue({ v: 1, nonce, gateway: gatewayId });
+  async #putLead(lease: Lease, value: string, signal: AbortSignal): Promise<number | undefined> {
+    const { store, keys } = this.#deps;
     try {
       const result = await store.txn(
         {
@@ -175,8 +176,7 @@ export class Election {
     } catch (error) {
       if (storeErrorKind(error) !== 'unavailable') throw error;
       const kv = (await store.range({ key: keys.lead }, signal)).kvs[0];
-      if (kv === undefined) return undefined;
-      return (decodeValue(kv.key, kv.value) as LeadValue).nonce === nonce ? kv.create : undefined;
+      return kv?.value === value ? kv.create : undefined;
     }
   }
 
@@ -202,9 +202,11 @@ export class Election {
     }
   }
 
-  #replaced(term: Term): boolean {
+  /** By the nonce too: in a store that was emptied another leader's key may have the same revision. */
+  #replaced({ fence, value }: Term): boolean {
     const { rev, live } = this.#deps.position();
-    return live && rev >= term.fence && this.#deps.view.lead?.create !== term.fence;
+    const { lead } = this.#deps.view;
+    return live && rev >= fence && (lead?.create !== fence || lead.value !== value);
   }
 
   #begin(term: Term): void {

@@ -130,13 +130,13 @@ function createWorker(
       readonly mayAct: () => boolean;
     },
 ): Worker {
-  const { store, clock, metrics, reflector } = deps;
+  const { store, clock, reflector } = deps;
   const probation = new Probation(deps.breakerAfterTables);
   return new Worker({
     ...deps,
     probation,
     endings: new Endings({ ...deps, probation }),
-    runner: new DdlRunner({ ...deps, onAmbiguous: () => metrics.ambiguous() }),
+    runner: new DdlRunner(deps),
     completer: new Completer({
       ...deps,
       leases: new OutcomeLeases(store, clock),

@@ -194,12 +194,15 @@ class StoreQueue implements DdlQueue {
 
   /** A result that went before its time, and not for a new task, was dropped by hand: begin anew with it. */
   #forgetPurged(out: Lasting<OutValue>, happened: readonly ViewChange[]): void {
-    const { keys, memory } = this.#parts;
+    const { keys, memory, election } = this.#parts;
+    const { clock } = this.#deps;
     const madeWay = happened.some(
       (change) =>
         change.kind === 'task' && keys.out(change.task.value.database, change.task.value.table) === out.key,
     );
-    if (!madeWay && this.#deps.clock.now() < out.untilMs) memory.forget(out.key);
+    // The leader may have seen its own result late; it knows by the clock that it was written by when its lease could end.
+    const ended = out.value.fence === election.fence && clock.wallNow() >= out.value.untilMs;
+    if (!madeWay && !ended && clock.now() < out.untilMs) memory.forget(out.key);
   }
 
   #liveChanged(): void {

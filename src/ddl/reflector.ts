@@ -215,7 +215,9 @@ function difference(old: ReadonlyMap<string, KeyValue>, next: ReadonlyMap<string
   }
   for (const [key, after] of next) {
     const before = old.get(key);
-    if (before?.mod !== after.mod || before.create !== after.create) changes.push({ key, before, after });
+    // The value, too: in a store that was emptied the same revisions may hold something else.
+    const same = before?.mod === after.mod && before.create === after.create && before.value === after.value;
+    if (!same) changes.push({ key, before, after });
   }
   return changes;
 }

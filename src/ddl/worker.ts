@@ -7,6 +7,7 @@ import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
 import { createAbortController } from '../util/abort.ts';
 import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
+import { createDeferred } from '../util/deferred.ts';
 import type { TaskValue } from './codec.ts';
 import type { Completer, Ending, TermScope } from './completer.ts';
 import type { DdlRunner } from './ddl-runner.ts';
@@ -58,6 +59,8 @@ export class Worker {
   readonly #killing = createAbortController();
   readonly #turns = new Set<Promise<boolean>>();
   #waitingTurns = 0;
+  /** Turns that wait to learn what became of a statement. */
+  #unclearTurns = 0;
   #term: Term | undefined;
 
   constructor(deps: WorkerDeps) {
@@ -93,9 +96,16 @@ export class Worker {
   pump(): void {
     const term = this.#term;
     if (term === undefined || !this.#mayStart(term)) return;
-    while (this.#turns.size < this.#deps.concurrency && this.#waitingTurns < term.ready.size) {
+    while (this.#isRoom() && this.#waitingTurns < term.ready.size) {
       void this.#follow(this.#limitedTurn(term));
     }
+  }
+
+  /** A statement without a clear answer counts as running; but one place is left, or all would wait for minutes. */
+  #isRoom(): boolean {
+    const { concurrency } = this.#deps;
+    const unclear = this.#unclearTurns;
+    return this.#turns.size - unclear + Math.min(unclear, concurrency - 1) < concurrency;
   }
 
   /** Ends the tasks that have waited for too long. */
@@ -164,36 +174,51 @@ export class Worker {
   /** A turn when the limiter lets it; false when there was nothing to do. Never rejects. */
   async #limitedTurn(term: Term): Promise<boolean> {
     let begun = false;
-    let worked = false;
+    let turn: Promise<boolean> | undefined;
     this.#waitingTurns++;
     try {
       await this.#deps.limiter.run(async () => {
         begun = true;
         this.#waitingTurns--;
-        worked = await this.#turn(term);
+        const unclear = createDeferred<void>();
+        turn = this.#turn(term, unclear.resolve);
+        await Promise.race([turn, unclear.promise]);
       });
+      return (await turn) ?? false;
     } catch (error) {
+      if (!begun) this.#waitingTurns--;
       if (!this.#stopping.signal.aborted) this.#deps.logger.error({ err: error }, 'a DDL turn failed');
+      return false;
     }
-    if (!begun) this.#waitingTurns--;
-    return worked;
   }
 
-  async #turn(term: Term): Promise<boolean> {
+  /** `onUnclear`: it has a statement without a clear answer, and leaves its place. */
+  async #turn(term: Term, onUnclear: () => void): Promise<boolean> {
     const { probation } = this.#deps;
     const job = this.#mayStart(term) ? term.ready.take((tenant) => probation.mayStart(tenant)) : undefined;
     if (job === undefined) return false;
+    const { tenant } = job.task.value;
+    let unclear = false;
     job.state = 'running';
-    probation.started(job.task.value.tenant);
+    probation.started(tenant);
     try {
-      await this.#work(job, term);
+      await this.#work(job, term, () => {
+        if (unclear) return;
+        unclear = true;
+        this.#unclearTurns++;
+        // It no longer keeps its tenant from another probe.
+        probation.finished(tenant);
+        onUnclear();
+        this.pump();
+      });
     } finally {
-      probation.finished(job.task.value.tenant);
+      if (unclear) this.#unclearTurns--;
+      else probation.finished(tenant);
     }
     return true;
   }
 
-  async #work(job: Job, term: Term): Promise<void> {
+  async #work(job: Job, term: Term, onUnclear: () => void): Promise<void> {
     const { view, endings, runner, metrics, clock } = this.#deps;
     const breaker = view.breakerOf(job.task.value.tenant);
     if (breaker !== undefined) return this.#finish(job, { kind: 'drain', breaker }, term);
@@ -204,6 +229,10 @@ export class Worker {
       mayAct: () => this.#mayStart(term),
       stop: this.#stopping.signal,
       kill: this.#killing.signal,
+      onAmbiguous: () => {
+        metrics.ambiguous();
+        onUnclear();
+      },
     });
     metrics.attempted(result.kind, clock.now() - beganMs);
     if (result.kind === 'abandoned') return this.#ready(job, term);

@@ -7,17 +7,19 @@
 import type { Admission, AdmitContext, Verdict } from '../model/admission.ts';
 import type { Clock } from '../model/clock.ts';
 import { type DdlRequest, fingerprint } from '../model/ddl-queue.ts';
+import type { Logger } from '../model/logger.ts';
 import type { TableGroup } from '../model/point-batch.ts';
 import type { Table } from '../model/series.ts';
 import { assess, type ColumnRules } from './assess.ts';
 import type { Budget, Room } from './budget.ts';
-import { answer, type Call, idOf, NOTHING, type Step, type Wait } from './call.ts';
+import { answer, type Call, createCall, idOf, type Step, type Wait } from './call.ts';
 import type { Creator } from './creator.ts';
 import type { Gate } from './gate.ts';
 import { targetKey } from './keys.ts';
 import type { NegativeCache } from './negative-cache.ts';
 import type { GuardMetrics, GuardOptions } from './options.ts';
 import type { Policy } from './policy.ts';
+import { createPursuits, type Pursuits } from './pursuit.ts';
 import type { Recall } from './recall.ts';
 import { loadVerdict, type Registry } from './registry.ts';
 import { type Defer, quote, refused, rejected } from './verdict.ts';
@@ -37,6 +39,7 @@ export interface AdmitDeps {
   readonly recall: Recall;
   readonly clock: Clock;
   readonly metrics: GuardMetrics;
+  readonly logger: Logger;
   readonly defer: Defer;
 }
 
@@ -44,11 +47,13 @@ export interface AdmitDeps {
 export class Admitter {
   readonly #options: GuardOptions;
   readonly #deps: AdmitDeps;
+  readonly #pursuits: Pursuits;
   #waiting = 0;
 
   constructor(options: GuardOptions, deps: AdmitDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#pursuits = createPursuits(options.maxWaiting, deps.logger);
   }
 
   /** Requests that wait in `admit`. */
@@ -58,29 +63,43 @@ export class Admitter {
 
   /** As `Guard.admit`. */
   async admit(group: TableGroup, context: AdmitContext): Promise<Admission> {
-    const { clock, metrics } = this.#deps;
+    const { clock, metrics, recall, creator } = this.#deps;
     context.signal.throwIfAborted();
-    const call: Call = {
-      group,
-      table: group.table,
-      context,
-      deadlineMs: clock.now() + this.#options.waitMs,
-      observed: undefined,
-      counted: false,
-      known: undefined,
-      need: NOTHING,
-    };
+    const call = createCall(group, context, context.waitMs ?? this.#options.waitMs, clock.now());
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const step = this.#decide(call);
       if (round === 0) metrics.lookup('registry', call.known !== undefined);
       if ('parts' in step) {
-        if (round === 0 && call.observed === undefined) this.#deps.recall.note(group, step);
+        if (round === 0 && call.observed === undefined) recall.note(group, step);
         return this.#count(call, step);
       }
+      if (call.waitMs <= 0 && !creator.has(group.table.key)) this.#pursue(call);
       const verdict = await this.#wait(call, step);
       if (verdict !== undefined) return this.#count(call, answer(call, verdict, step.doubts));
     }
     return this.#count(call, answer(call, this.#notReady()));
+  }
+
+  /** Ends what goes on without a caller. Idempotent. */
+  async close(): Promise<void> {
+    await this.#pursuits.close();
+  }
+
+  /** Goes on for a caller that does not wait, until what it wants is submitted, or known. Its group is not ours. */
+  #pursue({ group, context, counted }: Call): void {
+    const copy: TableGroup = { ...group, tagSets: [...group.tagSets], fields: [...group.fields] };
+    this.#pursuits.start(group.table.key, async (signal) => {
+      const { clock, metrics, creator } = this.#deps;
+      const call = createCall(copy, context, this.#options.taskWaitMs, clock.now());
+      call.counted = counted;
+      for (let round = 0; round < MAX_ROUNDS; round++) {
+        const step = this.#decide(call);
+        if ('parts' in step || creator.has(call.table.key)) break;
+        const verdict = await within(step.verdict, call.waitMs, clock, signal);
+        if (verdict !== undefined) break;
+      }
+      for (const reason of call.observed ?? []) metrics.wouldRefuse(reason);
+    });
   }
 
   #decide(call: Call): Step {
@@ -233,7 +252,7 @@ export class Admitter {
 
   async #wait(call: Call, step: Wait): Promise<Verdict | undefined> {
     const { clock, defer } = this.#deps;
-    const untilMs = Math.min(call.deadlineMs, (step.startedMs ?? Infinity) + this.#options.waitMs);
+    const untilMs = Math.min(call.deadlineMs, (step.startedMs ?? Infinity) + call.waitMs);
     const leftMs = untilMs - clock.now();
     if (leftMs <= 0) return this.#notReady();
     if (this.#waiting >= this.#options.maxWaiting) {

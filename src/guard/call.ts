@@ -12,6 +12,8 @@ export interface Call {
   readonly group: TableGroup;
   readonly table: Table;
   readonly context: AdmitContext;
+  /** How long it may wait, for each thing and for all of them. */
+  readonly waitMs: number;
   readonly deadlineMs: number;
   /** Reasons for which it would have been refused; see observe mode. */
   observed: Set<RejectReason> | undefined;
@@ -34,8 +36,23 @@ export interface Wait {
 /** What a decision comes to. */
 export type Step = Admission | Wait;
 
+/** A call at its beginning. */
+export function createCall(group: TableGroup, context: AdmitContext, waitMs: number, nowMs: number): Call {
+  return {
+    group,
+    table: group.table,
+    context,
+    waitMs,
+    deadlineMs: nowMs + waitMs,
+    observed: undefined,
+    counted: false,
+    known: undefined,
+    need: NOTHING,
+  };
+}
+
 /** Before the first assessment. */
-export const NOTHING: Assessment = { parts: new Map(), missing: new Map(), useful: true };
+const NOTHING: Assessment = { parts: new Map(), missing: new Map(), useful: true };
 
 /**
  * The answer that follows from the last assessment and a verdict on what is missing. Parts that may be written are

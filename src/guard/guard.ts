@@ -68,7 +68,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
 
   async function shutDown(): Promise<void> {
     unsubscribe();
-    await Promise.all([stopTicking(), creator.close(), describer.close(), budget.close()]);
+    await Promise.all([stopTicking(), admitter.close(), creator.close(), describer.close(), budget.close()]);
   }
 
   return {

@@ -96,7 +96,7 @@ export interface GuardOptions {
   readonly negative: CacheBounds;
   /** Names that the policy has judged. Default 20,000 and 16 MiB. */
   readonly decisions: CacheBounds;
-  /** Longest time `admit` takes; 0 answers at once. Default 1,000. */
+  /** Longest time `admit` takes unless its caller says otherwise; 0 answers at once. Default 1,000. */
   readonly waitMs: number;
   /** How long wants of other requests for one table are gathered before the submit. Default 10. */
   readonly uniteMs: number;

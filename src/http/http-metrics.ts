@@ -3,8 +3,8 @@
 /** The routes that take points. */
 export type WriteRoute = 'opentsdb_put' | 'influx_write' | 'influx_v2_write';
 
-/** What became of points: `malformed` were not understood, `rejected` not taken, `deferred` asked for again. */
-export type PointOutcome = 'stored' | 'malformed' | 'rejected' | 'deferred';
+/** What became of points: `parked` are kept on disk, `malformed` were not understood, `rejected` not taken, `deferred` asked for again. */
+export type PointOutcome = 'stored' | 'parked' | 'malformed' | 'rejected' | 'deferred';
 
 /** Why a body was not taken. */
 export type BodyRefusal = 'too_large' | 'overload' | 'malformed' | 'encoding';

@@ -68,7 +68,7 @@ export function writeReply(version: InfluxVersion, outcome: WriteOutcome): HttpR
   const reasons = describeFailures(outcome.body, parsed, result?.refusals ?? []);
   const partial = `partial write: ${reasons} dropped=${parsed.failed + rejected}`;
   if (version === 'v1') {
-    const nothingGood = rejected === 0 && (result?.stored ?? 0) === 0;
+    const nothingGood = rejected === 0 && (result?.stored ?? 0) + (result?.parked ?? 0) === 0;
     return influxError('v1', 400, nothingGood ? reasons : partial);
   }
   if (parsed.failed === 0) return influxError('v2', 422, `failure writing points to database: ${partial}`);

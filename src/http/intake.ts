@@ -20,6 +20,7 @@ import type { ErrorReplies, ProblemShape } from './error-handler.ts';
 import type { HttpMetrics, WriteRoute } from './http-metrics.ts';
 import { DeferredError } from './problem.ts';
 import type { HttpReply } from './reply.ts';
+import { createTurnEnd } from './turn-end.ts';
 
 /** How a protocol's requests are handled. */
 export interface IntakeRoute {
@@ -79,6 +80,7 @@ export interface IntakeDeps {
 /** Makes the intake that all write routes share. */
 export function createIntake(deps: IntakeDeps): Intake {
   const { ingest, bodies, order, errors, metrics, clock } = deps;
+  const turnEnd = createTurnEnd();
 
   async function withBatch(
     body: Buffer,
@@ -110,6 +112,7 @@ export function createIntake(deps: IntakeDeps): Intake {
       } catch (error) {
         reply = errors.of(stopped(error, deps.closing), raw.headers['user-agent'], route.shape);
       }
+      await turnEnd();
       metrics.answered(route.route, reply.status, clock.now() - startMs);
       return reply;
     },
@@ -140,6 +143,7 @@ function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch,
         deps.ingest.submit(batch, { ...context, signal });
       const result = await withinBoth(closing, options?.signal, submit);
       if (result.stored > 0) metrics.points(route.route, 'stored', result.stored);
+      if (result.parked > 0) metrics.points(route.route, 'parked', result.parked);
       if (result.rejected > 0) metrics.points(route.route, 'rejected', result.rejected);
       if (result.deferred === 0) return result;
       metrics.points(route.route, 'deferred', result.deferred);

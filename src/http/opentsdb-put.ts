@@ -90,5 +90,5 @@ function allTimedOut(batch: PointBatch): IngestResult {
     rows,
     (offset) => ({ offset, reason: 'ddl_failed', message: 'Write timedout' }) as const,
   );
-  return { stored: 0, rejected: 0, refusals, deferred: 0, deferral: undefined };
+  return { stored: 0, parked: 0, rejected: 0, refusals, deferred: 0, deferral: undefined };
 }

@@ -67,15 +67,19 @@ export function putReply(flags: PutFlags, outcome: PutOutcome): HttpReply {
 }
 
 function timedOut(failed: number, outcome: PutOutcome): string {
-  const stored = outcome.result?.stored ?? 0;
+  const stored = acknowledged(outcome);
   return (
     `The put call has timedout with ${stored} successful writes, ${failed} failed writes and ` +
     `${outcome.timeouts} timed out writes.`
   );
 }
 
+function acknowledged({ result }: PutOutcome): number {
+  return (result?.stored ?? 0) + (result?.parked ?? 0);
+}
+
 function summaryReply(status: number, failed: number, flags: PutFlags, outcome: PutOutcome): HttpReply {
-  const parts = [`"success":${outcome.result?.stored ?? 0}`, `"failed":${failed}`];
+  const parts = [`"success":${acknowledged(outcome)}`, `"failed":${failed}`];
   if (flags.syncTimeoutMs > 0) parts.push(`"timeouts":${outcome.timeouts}`);
   if (flags.details) {
     const errors = inBodyOrder(outcome.parsed.errors, outcome.result?.refusals ?? []);

@@ -27,7 +27,9 @@ export type DeferReason =
   | 'queue_full'
   | 'control_plane'
   | 'database_down'
-  | 'overload';
+  | 'overload'
+  | 'parked'
+  | 'spool_failing';
 
 /** `rejected` is permanent (4xx), `deferred` temporary (parked or 503). */
 export type Verdict =
@@ -55,6 +57,11 @@ export interface AdmitContext {
   /** New tables this request has already asked for; the guard counts it up and stops at its cap. */
   newTables: number;
   readonly signal: AbortSignal;
+  /**
+   * Longest time that `admit` takes; undefined: the guard's own. 0: it answers at once what is known, and goes on by
+   * itself until what is missing is submitted or joined.
+   */
+  readonly waitMs?: number;
 }
 
 /** The admission check; see design: guard. */
@@ -66,7 +73,10 @@ export interface Guard {
    * has been learnt of the table since; else undefined: ask `admit`. Synchronous, allocates nothing.
    */
   recall(group: TableGroup): Admission | undefined;
-  /** The whole check; takes at most the guard's wait time. Never rejects except when `context.signal` aborts. */
+  /**
+   * The whole check; takes at most the guard's wait time, or `context.waitMs`. Never rejects except when
+   * `context.signal` aborts. The group is not used after the answer.
+   */
   admit(group: TableGroup, context: AdmitContext): Promise<Admission>;
   /** The database said that the table or a column is gone: forget what is known of it. */
   invalidate(table: Pick<Table, 'database' | 'name'>): void;

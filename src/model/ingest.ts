@@ -29,9 +29,12 @@ export interface Deferral {
   readonly retryAfterMs: number;
 }
 
-/** What became of a batch. `stored + rejected + deferred` is the number of its rows. */
+/** What became of a batch. `stored + parked + rejected + deferred` is the number of its rows. */
 export interface IngestResult {
+  /** In the database or, where the log acknowledges, in the log. */
   readonly stored: number;
+  /** Synced on disk until their table or the database is ready; as good as stored to the sender. */
+  readonly parked: number;
   readonly rejected: number;
   /** In the order of the rows, the first `MAX_REFUSALS` of them. */
   readonly refusals: readonly RowRefusal[];

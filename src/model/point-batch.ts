@@ -39,8 +39,10 @@ export class PointBatch {
   cells = 0;
   /** Rows whose `skip` is set. */
   skipped = 0;
-  /** Flushes that read it. Should there be one still when its request is over, the batch can't be used again. */
+  /** Flushes and the write log that read it; while there is one the batch can't be used again. */
   users = 0;
+  /** Its request is over (owned by the pool). */
+  released = false;
 
   series: Series[] = [];
   /** Nanoseconds since the epoch: two 32-bit halves per row. `timeNs` is the same memory. */

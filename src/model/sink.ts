@@ -93,6 +93,11 @@ export interface ValueRules {
 
 /** An opened database. */
 export interface Sink {
+  /**
+   * Names a database that only this process reaches: no other gateway can make tables in it, so its DDL tasks are kept
+   * apart. The same at each start as long as the database is. Undefined: gateways share it.
+   */
+  readonly privateId?: string;
   readonly names: NameRules;
   /** Undefined: it holds every value that a point can have. */
   readonly values?: ValueRules;

@@ -73,6 +73,7 @@ export interface SpoolCommit {
 
 /** Numbers for gauges and health. */
 export interface SpoolDiskStats {
+  /** Lanes with records, the log left out. */
   readonly lanes: number;
   readonly records: number;
   readonly rows: number;

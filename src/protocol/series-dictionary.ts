@@ -4,7 +4,9 @@
  * it becomes the old one and the old one is dropped; what is used moves to the young one, a table without the names
  * of its fields. What is forgotten is simply made again, so beyond the bound everything still works, only slower.
  */
-import { Series } from '../model/series.ts';
+import type { ValueType } from '../model/column.ts';
+import { type Field, Series, type Table } from '../model/series.ts';
+import type { SeriesInterner } from '../model/spool.ts';
 import { tableKey } from '../model/table.ts';
 import { hashBytes, viewOf } from './bytes.ts';
 import { SeriesGeneration, type Spelling } from './series-generation.ts';
@@ -24,7 +26,7 @@ export interface SeriesDictionaryOptions {
 const MAX_DATABASES = 4_096;
 
 /** See the module comment. */
-export class SeriesDictionary {
+export class SeriesDictionary implements SeriesInterner {
   /** Start value of every hash, so that nobody outside can prepare collisions. */
   readonly seed: number;
   private readonly options: SeriesDictionaryOptions;
@@ -111,6 +113,11 @@ export class SeriesDictionary {
     );
     this.insert(view, spelling, series, 1);
     return series;
+  }
+
+  /** The field of a table that came with a series of this dictionary, also when the table itself was forgotten since. */
+  field(table: Table, name: string, type: ValueType): Field {
+    return (table as TableEntry).field(name).of(type);
   }
 
   private promote(view: DataView, spelling: Spelling): Series | undefined {

@@ -1,8 +1,9 @@
 /**
  * Coalesces the writes of concurrent requests into flushes: an idle sink is written to at once, and while one flush
  * runs the next one gathers, first come, first served. Every batch is answered with the fate of its flush; one whose
- * tables are all well does not suffer from others that write to missing ones. Bounded in bytes; each flush has a time
- * limit, after which nothing is taken until the writer has let go. Made by app.ts, called by ingest.
+ * tables are all well does not suffer from others that write to missing ones. Batches of one call share one fate.
+ * Bounded in bytes; each flush has a time limit, after which nothing is taken until the writer has let go. Made by
+ * app.ts, called by ingest, the write log and the replay of parked rows.
  */
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../model/logger.ts';
@@ -59,6 +60,8 @@ export interface FlushQueue {
    * @throws {GatewayError} overload when too much waits; closed after `close`.
    */
   write(batch: PointBatch): Promise<void>;
+  /** The same for several batches, all or none of them, in this order. */
+  writeAll(batches: readonly PointBatch[]): Promise<void>;
   /** `failing`: why the last flush failed, if that was less than 10 s ago; a sink that only misses tables works. */
   stats(): FlushStats;
   /** Waits for all that was accepted. Idempotent. */
@@ -66,7 +69,8 @@ export interface FlushQueue {
 }
 
 interface Pending {
-  readonly batch: PointBatch;
+  readonly batches: readonly PointBatch[];
+  readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -95,17 +99,23 @@ class WriterQueue implements FlushQueue {
   }
 
   write(batch: PointBatch): Promise<void> {
+    return this.writeAll([batch]);
+  }
+
+  writeAll(batches: readonly PointBatch[]): Promise<void> {
     if (this.closed) return Promise.reject(new GatewayError('closed', 'the gateway is stopping'));
-    // A batch larger than the bound may pass alone, or it could never pass.
-    if (this.pendingBytes > 0 && this.pendingBytes + batch.body.length > this.options.maxPendingBytes) {
+    let bytes = 0;
+    for (const batch of batches) bytes += batch.body.length;
+    // What is larger than the bound may pass alone, or it could never pass.
+    if (this.pendingBytes > 0 && this.pendingBytes + bytes > this.options.maxPendingBytes) {
       this.deps.metrics.flushRefused();
       return Promise.reject(new GatewayError('overload', 'too much waits to be written'));
     }
     if (this.overdue) return Promise.reject(this.timedOut('transient'));
-    this.pendingBytes += batch.body.length;
-    this.pendingBatches++;
+    this.pendingBytes += bytes;
+    this.pendingBatches += batches.length;
     return new Promise((resolve, reject) => {
-      this.waiting.push({ batch, resolve, reject });
+      this.waiting.push({ batches, bytes, resolve, reject });
       this.running ??= this.drain();
     });
   }
@@ -129,8 +139,8 @@ class WriterQueue implements FlushQueue {
   private takeFlush(): readonly Pending[] {
     let count = 0;
     let bytes = 0;
-    for (const { batch } of this.waiting) {
-      bytes += batch.body.length;
+    for (const pending of this.waiting) {
+      bytes += pending.bytes;
       if (count > 0 && bytes > MAX_FLUSH_BYTES) break;
       count++;
     }
@@ -140,7 +150,7 @@ class WriterQueue implements FlushQueue {
   private async flush(flush: readonly Pending[]): Promise<void> {
     const { writer, clock, metrics } = this.deps;
     const startMs = clock.now();
-    const batches = flush.map(({ batch }) => batch);
+    const batches = flush.length === 1 ? (flush[0] as Pending).batches : flush.flatMap((one) => one.batches);
     // One controller serves all flushes until it fires: making one per flush costs more than writing to a fast sink.
     if (this.controller.signal.aborted) this.controller = createAbortController();
     const timer = setTimeout(() => this.giveUp(flush), this.options.timeoutMs);
@@ -154,8 +164,8 @@ class WriterQueue implements FlushQueue {
     clearTimeout(timer);
     for (const batch of batches) batch.users--;
     if (this.overdue) return this.letGo(flush, error);
-    if (error === undefined) metrics.flushed(flush.length, countRows(batches), clock.now() - startMs);
-    else this.report(error, flush.length);
+    if (error === undefined) metrics.flushed(batches.length, countRows(batches), clock.now() - startMs);
+    else this.report(error, batches.length);
     if (error?.failure.tables === undefined) return this.settle(flush, error);
     const { tables } = error.failure;
     this.settleTables(flush, error, new Set(tables.map(tableKey)));
@@ -165,7 +175,10 @@ class WriterQueue implements FlushQueue {
   private settleTables(flush: readonly Pending[], error: WriteError, tables: ReadonlySet<string>): void {
     const failed: Pending[] = [];
     const others: Pending[] = [];
-    for (const pending of flush) (writesTo(pending.batch, tables) ? failed : others).push(pending);
+    for (const pending of flush) {
+      const isFailed = pending.batches.some((batch) => writesTo(batch, tables));
+      (isFailed ? failed : others).push(pending);
+    }
     // Should nobody write to them, then the writer is wrong, and another flush would not end that.
     if (failed.length === 0) return this.settle(flush, error);
     this.settle(failed, error);
@@ -195,9 +208,9 @@ class WriterQueue implements FlushQueue {
   }
 
   private settle(flush: readonly Pending[], error?: WriteError): void {
-    for (const { batch, resolve, reject } of flush) {
-      this.pendingBytes -= batch.body.length;
-      this.pendingBatches--;
+    for (const { batches, bytes, resolve, reject } of flush) {
+      this.pendingBytes -= bytes;
+      this.pendingBatches -= batches.length;
       if (error === undefined) resolve();
       else reject(error);
     }

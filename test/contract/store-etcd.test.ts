@@ -2,6 +2,7 @@
 import { after, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createEtcdStore } from '../../src/ddl/etcd-store.ts';
+import { createFaultStore } from '../../src/ddl/fault-store.ts';
 import { createSystemClock } from '../../src/util/clock.ts';
 import { type Etcd, startEtcd } from '../helpers/etcd.ts';
 import { etcdOptions, SILENT } from '../helpers/etcd-rig.ts';
@@ -56,3 +57,8 @@ async function disarm(etcd: Etcd): Promise<void> {
 }
 
 storeSuite('etcd', openEtcd);
+
+storeSuite('etcd behind a fault wrapper without faults', async (t, options) => {
+  const fixture = await openEtcd(t, options);
+  return { ...fixture, store: createFaultStore({ store: fixture.store, clock: createSystemClock() }) };
+});

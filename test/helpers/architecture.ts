@@ -34,7 +34,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       builtins: ['node:crypto', 'node:fs', 'node:http', 'node:https', 'node:stream', 'node:tls'],
     },
     'src/sink': { parts: STAGE, packages: [], builtins: [] },
-    'src/sink/discard': { parts: STAGE, packages: [], builtins: [] },
+    'src/sink/discard': { parts: STAGE, packages: [], builtins: ['node:crypto'] },
     'src/sink/duckdb': {
       parts: STAGE,
       packages: ['@duckdb/node-api', '@duckdb/node-bindings'],
@@ -45,18 +45,36 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['pg'],
       builtins: ['node:buffer', 'node:crypto', 'node:fs'],
     },
+    'src/spool': {
+      parts: STAGE,
+      packages: ['classic-level'],
+      builtins: ['node:buffer', 'node:fs', 'node:path', 'node:zlib'],
+    },
     'src/http': { parts: STAGE, packages: ['fastify'], builtins: ['node:http', 'node:zlib'] },
-    'src/ingest.ts': { parts: STAGE, packages: [], builtins: [] },
-    'src/metrics.ts': {
-      parts: ['src/ddl', 'src/guard', 'src/http', 'src/ingest.ts', 'src/sink'],
+    'src/ingest': { parts: STAGE, packages: [], builtins: [] },
+    'src/metrics': {
+      parts: ['src/ddl', 'src/guard', 'src/http', 'src/ingest', 'src/sink', 'src/spool'],
       packages: ['prom-client'],
       builtins: [],
     },
     'src/config': { parts: [], packages: ['yaml', 're2js'], builtins: ['node:fs'] },
     'src/version.ts': { parts: [], packages: [], builtins: ['node:fs'] },
-    'src/cli.ts': { parts: ['src/config'], packages: [], builtins: ['node:util'] },
+    'src/commands': {
+      parts: [...STAGE, 'src/spool'],
+      packages: [],
+      builtins: ['node:fs', 'node:path', 'node:util'],
+    },
+    'src/cli.ts': { parts: ['src/commands', 'src/config'], packages: [], builtins: ['node:util'] },
     'src/app-options.ts': {
-      parts: ['src/config', 'src/ddl', 'src/guard', 'src/protocol', 'src/sink/duckdb', 'src/sink/postgres'],
+      parts: [
+        'src/config',
+        'src/ddl',
+        'src/guard',
+        'src/protocol',
+        'src/sink/duckdb',
+        'src/sink/postgres',
+        'src/spool',
+      ],
       packages: [],
       builtins: ['node:os'],
     },
@@ -64,7 +82,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       parts: [
         'src/app-options.ts',
         'src/config',
-        'src/metrics.ts',
+        'src/metrics',
         'src/model',
         'src/sink/discard',
         'src/sink/duckdb',
@@ -75,22 +93,28 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       builtins: [],
     },
     'src/open-store.ts': {
-      parts: ['src/app-options.ts', 'src/config', 'src/ddl', 'src/metrics.ts', 'src/model', 'src/util'],
+      parts: ['src/app-options.ts', 'src/config', 'src/ddl', 'src/metrics', 'src/model', 'src/util'],
+      packages: [],
+      builtins: [],
+    },
+    'src/open-spool.ts': {
+      parts: ['src/app-options.ts', 'src/config', 'src/metrics', 'src/model', 'src/spool'],
       packages: [],
       builtins: [],
     },
     'src/gauges.ts': {
-      parts: ['src/guard', 'src/metrics.ts', 'src/model', 'src/sink'],
+      parts: ['src/guard', 'src/metrics', 'src/model', 'src/sink'],
       packages: [],
       builtins: [],
     },
-    'src/app.ts': { parts: 'all', packages: ['fastify'], builtins: ['node:fs'] },
+    'src/app': { parts: 'all', packages: ['fastify'], builtins: ['node:fs'] },
     'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {
       parts: [
-        'src/app.ts',
+        'src/app',
         'src/config',
         'src/cli.ts',
+        'src/commands',
         'src/errors.ts',
         'src/stop-signal.ts',
         'src/util',
@@ -171,11 +195,14 @@ function targetOf(path: string, name: string): string {
   return isRelative(name) ? partOf(posix.join(posix.dirname(path), name)) : packageOf(name);
 }
 
+/** Files that make one part with a folder of the same name, or with others whose names begin with it. */
+const SPREAD = /^(src\/(?:config|ingest|metrics|app))(?:-(?!options)\w+)?\.ts$/;
+
 /** `src/sink/duckdb/writer.ts` belongs to `src/sink/duckdb`, `src/config.ts` to `src/config`. */
 function partOf(path: string): string {
   const folders = posix.dirname(path).split('/');
   if (folders[0] === 'routes') return 'routes';
-  if (folders.length === 1) return path === 'src/config.ts' ? 'src/config' : path;
+  if (folders.length === 1) return SPREAD.exec(path)?.[1] ?? path;
   return folders.slice(0, folders[1] === 'sink' ? 3 : 2).join('/');
 }
 

@@ -21,15 +21,13 @@ process.on('message', (message: { readonly killAt: KillPoint }) => {
 });
 
 const logger = pino({ name: id, level: loaded.config.log.level });
-const app = await buildApp(
-  loaded.config,
-  logger,
-  () => {
+const app = await buildApp(loaded.config, logger, {
+  openSink: () => {
     const sink = createRemoteSink(database, id);
     return Promise.resolve({ sink: { ...sink, ddl: withDdlKillPoints(sink.ddl, kill) }, sql: undefined });
   },
-  async (...given) => withKillPoints(await openConfiguredStore(...given), kill),
-);
+  openStore: async (...given) => withKillPoints(await openConfiguredStore(...given), kill),
+});
 process.once('SIGTERM', () => {
   void app.close().then(({ failed }) => {
     logger.info({ failed }, 'stopped');

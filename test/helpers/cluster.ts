@@ -29,7 +29,13 @@ const PREFIX = '/sluice';
 /** Options by environment variable. */
 export type Env = Readonly<Record<string, string>>;
 
-const ALWAYS: Env = { SLUICE_LISTEN_PORT: '0', SLUICE_DDL_STORE: 'etcd', SLUICE_ETCD_PREFIX: PREFIX };
+/** Nothing is parked: what a write is told shows what became of its table. */
+const ALWAYS: Env = {
+  SLUICE_LISTEN_PORT: '0',
+  SLUICE_DDL_STORE: 'etcd',
+  SLUICE_ETCD_PREFIX: PREFIX,
+  SLUICE_SPOOL_ENABLED: 'false',
+};
 
 /** Whatever takes seconds or minutes is short, and a test is told of everything. */
 const SHORT_LEASES: Env = {

@@ -35,6 +35,8 @@ export function some(...parts: readonly (readonly [TagSet | Field, Verdict])[]):
 export class FakeGuard implements Guard {
   /** Tables that `admit` was asked about, and those invalidated, in order. */
   readonly asked: string[] = [];
+  /** Waiting times that `admit` was given, where it was. */
+  readonly waits: number[] = [];
   readonly invalidated: string[] = [];
   /** Tables that are not ready before they are admitted; undefined: none is. */
   readonly unknown = new Set<string>();
@@ -52,6 +54,7 @@ export class FakeGuard implements Guard {
   async admit(group: TableGroup, context: AdmitContext): Promise<Admission> {
     const { name } = group.table;
     this.asked.push(name);
+    if (context.waitMs !== undefined) this.waits.push(context.waitMs);
     const admission = await unlessAborted(Promise.resolve(this.answer(group, context)), context.signal);
     if (admission.refused === undefined && admission.parts.size === 0) this.unknown.delete(name);
     return admission;

@@ -31,7 +31,7 @@ export const storeAll: Script = ({ rows }) => result({ stored: rows.length });
 
 /** A result with what is named; the rest is zero. */
 export function result(parts: Partial<IngestResult>): IngestResult {
-  return { stored: 0, rejected: 0, refusals: [], deferred: 0, deferral: undefined, ...parts };
+  return { stored: 0, parked: 0, rejected: 0, refusals: [], deferred: 0, deferral: undefined, ...parts };
 }
 
 /** All rows are held back; `retryAfterMs` as given. */

@@ -10,10 +10,11 @@ import { createConnectionOrder } from '../../src/http/connection-order.ts';
 import { createErrorReplies, type ErrorReplies } from '../../src/http/error-handler.ts';
 import { createIntake } from '../../src/http/intake.ts';
 import { createServer } from '../../src/http/server.ts';
+import type { Logger } from '../../src/model/logger.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
-import { createLogSampler } from '../../src/util/log-sampler.ts';
+import { createLogSampler, type LogSampler } from '../../src/util/log-sampler.ts';
 import { FakeClock } from './fake-clock.ts';
 import { createFakeIngest, type FakeIngest } from './fake-ingest.ts';
 import { DEFAULT_LIMITS, DEFAULT_RULES } from './parsers.ts';
@@ -34,6 +35,8 @@ export interface TestServer {
   readonly bodies: BodyReader;
   readonly errors: ErrorReplies;
   readonly clock: FakeClock;
+  readonly logger: Logger;
+  readonly sampler: LogSampler;
   readonly closing: AbortController;
   /** Lines logged, as `level message`. */
   readonly logs: readonly string[];
@@ -57,7 +60,8 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   const ingest = createFakeIngest();
   const log = (level: string) => (_fields: object, message: string) => void logs.push(`${level} ${message}`);
   const logger = { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
-  const errors = createErrorReplies({ logger, sampler: createLogSampler(10_000, clock), random: () => 0.5 });
+  const sampler = createLogSampler(10_000, clock);
+  const errors = createErrorReplies({ logger, sampler, random: () => 0.5 });
   const counters = {
     answered: (route: string, status: number) => void metrics.push(`${route} ${status}`),
     points: (route: string, outcome: string, count: number) =>
@@ -85,7 +89,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     { keepAliveMs: 75_000, requestTimeoutMs: 60_000, headersTimeoutMs: 20_000, maxConnections: 1_000 },
     { errors },
   );
-  const server = { app, ingest, bodies, errors, clock, closing, logs, metrics };
+  const server = { app, ingest, bodies, errors, clock, logger, sampler, closing, logs, metrics };
   const build = {
     version: '1.2.3',
     shortRevision: 'abc',

@@ -59,8 +59,8 @@ describe('a leader', () => {
     await successor(cluster, leader);
     assert.equal(await write(leader, cluster.freshTable()), 503);
     await traffic.answered('known', 204, 10);
+    // Connections that lost something stay dead, until the ping finds out.
     proxy.heal();
-    proxy.cut();
     await eventually('it follows', async () => (await gauge(leader, 'sluice_ddl_leader')) === 0);
     await cluster.assertCreates();
     await traffic.finish();
@@ -97,6 +97,22 @@ describe('a leader', () => {
     const leader = await cluster.leader();
     assert.equal(await leader.stop(), 0);
     await successor(cluster, leader);
+    await cluster.assertCreates();
+    await cluster.assertQuiescent();
+  });
+
+  it('that is stopped while the database leaves a statement unanswered hands over all the same', async (t) => {
+    const cluster = await startCluster(t, { env: { SLUICE_DDL_LEASE_MS: '60000' } });
+    const leader = await cluster.leader();
+    const [follower] = await cluster.followers();
+    assert.ok(follower !== undefined);
+    cluster.database.rules = [{ pattern: /^held_/, fault: 'hang' }];
+    void write(follower, 'held_1');
+    await eventually('the statement runs', () => cluster.database.creates(/^held_/).length === 1);
+    cluster.database.rules = [];
+    assert.equal(await leader.stop(), 0);
+    await successor(cluster, leader);
+    await eventually('the new leader makes the table', () => cluster.database.has('held_1'));
     await cluster.assertCreates();
     await cluster.assertQuiescent();
   });

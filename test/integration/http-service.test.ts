@@ -5,6 +5,8 @@ import { createMetricsRoutes } from '../../routes/metrics.ts';
 import { createSqlRoutes } from '../../routes/sql.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { SqlLimits, SqlReader } from '../../src/model/sql.ts';
+import { unlessAborted } from '../../src/util/abort.ts';
+import { createDeferred } from '../../src/util/deferred.ts';
 import { openRaw, startServer, type TestServer } from '../helpers/http-server.ts';
 
 describe('/health and /ready', () => {
@@ -90,7 +92,11 @@ describe('/v1/sql', () => {
     readonly asked: readonly (readonly [sql: string, database: string])[];
   }
 
-  async function start(t: TestContext, fail?: unknown): Promise<SqlServer> {
+  async function start(
+    t: TestContext,
+    fail?: unknown,
+    drained?: (signal: AbortSignal) => Promise<void>,
+  ): Promise<SqlServer> {
     const asked: [string, string][] = [];
     const reader: SqlReader = {
       query: async (sql: string, limits: SqlLimits) => {
@@ -102,12 +108,42 @@ describe('/v1/sql', () => {
     };
     const options = { database: 'public', maxRows: 10, timeoutMs: 1_000 };
     const server = await startServer(t, {
-      routes: ({ app, bodies, errors, clock, closing }) => {
-        app.register(createSqlRoutes(options, { reader, bodies, errors, clock, closing: closing.signal }));
+      routes: ({ app, closing, ...parts }) => {
+        const deps = { ...parts, reader, drained, closing: closing.signal };
+        app.register(createSqlRoutes(options, deps));
       },
     });
     return { server, asked };
   }
+
+  it('reads what was acknowledged before', async (t) => {
+    const drained = createDeferred<void>();
+    const waiting = createDeferred<void>();
+    const { server, asked } = await start(t, undefined, () => {
+      waiting.resolve();
+      return drained.promise;
+    });
+    const reply = fetch(`${server.url}/v1/sql?sql=select+1`);
+    await waiting.promise;
+    await server.clock.settle();
+    assert.deepEqual(asked, []);
+    drained.resolve();
+    assert.equal((await reply).status, 200);
+    assert.deepEqual(server.logs, []);
+  });
+
+  it('reads what there is when the database is too far behind, and says so in the log', async (t) => {
+    const waiting = createDeferred<void>();
+    const { server } = await start(t, undefined, (signal) => {
+      waiting.resolve();
+      return unlessAborted(new Promise<void>(() => undefined), signal);
+    });
+    const reply = fetch(`${server.url}/v1/sql?sql=select+1`);
+    await waiting.promise;
+    await server.clock.advance(1_000);
+    assert.equal((await reply).status, 200);
+    assert.deepEqual(server.logs, ['warn a query ran before all acknowledged rows were in the database']);
+  });
 
   it('answers in the shape of GreptimeDB, integers in full', async (t) => {
     const { server, asked } = await start(t);

@@ -2,7 +2,7 @@
  * Defects to plant under the queues, to show that the simulation finds them: each takes away one thing that the
  * queue's safety rests on, between a gateway's link and the store.
  */
-import type { Compare, RangeResult, Store, Txn, TxnLabel } from '../../src/ddl/store.ts';
+import type { Compare, KeyValue, Store, TxnLabel } from '../../src/ddl/store.ts';
 import { delegate, type Mutation } from './cluster.ts';
 
 const ENDINGS: readonly TxnLabel[] = ['complete', 'breaker', 'drain'];
@@ -17,29 +17,38 @@ function without(labels: readonly TxnLabel[], isStripped: (compare: Compare) => 
     });
 }
 
-/** Whatever is read back under a key that this process wanted to put carries the nonce it wanted to put. */
-function blindReadBack(store: Store): Store {
-  const wanted = new Map<string, string>();
-  const note = ({ label, success }: Txn): void => {
-    if (label !== 'enqueue' && label !== 'elect') return;
-    for (const op of success) if (op.op === 'put') wanted.set(op.key, nonceOf(op.value));
+/** A process that has stood for election takes whoever leads for itself: the nonce that tells them apart is gone. */
+function blindToNonces(store: Store): Store {
+  let mine: string | undefined;
+  // A getter, so that what was read before it stood looks like its own as well.
+  const forge = (kv: KeyValue): KeyValue => {
+    if (!kv.key.endsWith('/lead')) return kv;
+    return {
+      ...kv,
+      get value() {
+        return mine ?? kv.value;
+      },
+    };
   };
-  const forge = (result: RangeResult): RangeResult => ({
-    ...result,
-    kvs: result.kvs.map((kv) => {
-      const nonce = wanted.get(kv.key);
-      return nonce === undefined ? kv : { ...kv, value: JSON.stringify({ ...JSON.parse(kv.value), nonce }) };
-    }),
-  });
   return {
     ...delegate(store, (txn, signal) => {
-      note(txn);
+      for (const op of txn.success) if (txn.label === 'elect' && op.op === 'put') mine = op.value;
       return store.txn(txn, signal);
     }),
     range: async (query, signal) => {
       const result = await store.range(query, signal);
-      return 'key' in query ? forge(result) : result;
+      return { ...result, kvs: result.kvs.map(forge) };
     },
+    watch: (prefix, fromRev, handler) =>
+      store.watch(prefix, fromRev, {
+        onOpen: (rev) => handler.onOpen(rev),
+        onBatch: (rev, events) =>
+          handler.onBatch(
+            rev,
+            events.map(({ key, kv }) => ({ key, kv: kv && forge(kv) })),
+          ),
+        onEnd: (reason) => handler.onEnd(reason),
+      }),
   };
 }
 
@@ -89,7 +98,7 @@ export const MUTATIONS = {
   'the fence compare': without(ENDINGS, ({ key }) => key.endsWith('/lead')),
   'the compare of slots': without(['enqueue'], ({ key }) => key.includes('/slot/')),
   'the compare of tenant slots': without(['enqueue'], ({ key }) => key.includes('/tslot/')),
-  'the nonce in reading back': blindReadBack,
+  'the nonce of leaders': blindToNonces,
   'the uniqueness of nonces': sameNonces,
   'the compare of the task in queueing': without(['enqueue'], ({ key }) => key.includes('/task/')),
   'the compare of the task in completing': without(ENDINGS, ({ key }) => key.includes('/task/')),

@@ -150,7 +150,8 @@ export class StatementRules {
     const { transientMinMs, permanentMinMs } = this.#deps;
     if (before.dropped || this.#forgotMs >= before.beganMs) return 0;
     if (before.end === 'transient') {
-      // It may have ended by its tenant's breaker, which leaves the table to other tenants; an outcome is I6's.
+      // It may have ended by its tenant's breaker, which leaves the table to other tenants; an outcome is I6's. The
+      // guard has none: there a table's tenant is its database, so nothing is let through here that it could ask for.
       return before.tenant === tenant ? transientMinMs * SHORTEST - 1 : 0;
     }
     return before.end === 'invalid' && before.wants === wants ? permanentMinMs * SHORTEST - 1 : 0;

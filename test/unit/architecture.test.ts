@@ -29,9 +29,10 @@ describe('the sources', () => {
     assert.deepEqual(unusedGrants(sources), []);
     const without = new Map([...sources].filter(([path]) => path !== 'src/version.ts'));
     assert.deepEqual(unusedGrants(without), ['src/version.ts is not there']);
-    assert.deepEqual(unusedGrants(new Map([...sources, ['src/cli.ts', "import './config.ts';"]])), [
-      'src/cli.ts does not import node:util',
-    ]);
+    assert.deepEqual(
+      unusedGrants(new Map([...sources, ['src/cli.ts', "import './config.ts';\nimport './commands/x.ts';"]])),
+      ['src/cli.ts does not import node:util'],
+    );
   });
 });
 
@@ -61,10 +62,10 @@ describe('the rules', () => {
     ['src/sink/duckdb/a.ts', "import { x } from '../x.ts';", 'src/sink/duckdb may not import ../x.ts'],
     ['src/http/a.ts', "import { Counter } from 'prom-client';", 'src/http may not import prom-client'],
     ['src/util/a.ts', "import { LRUCache } from 'lru-cache';", 'src/util may not import lru-cache'],
-    ['src/app.ts', "import Bottleneck from 'bottleneck';", 'src/app.ts may not import bottleneck'],
-    ['src/app.ts', "import { parse } from 'yaml';", 'src/app.ts may not import yaml'],
-    ['src/ingest.ts', "import Fastify from 'fastify';", 'src/ingest.ts may not import fastify'],
-    ['src/ingest.ts', "import { x } from './guard/x.ts';", 'src/ingest.ts may not import ./guard/x.ts'],
+    ['src/app.ts', "import Bottleneck from 'bottleneck';", 'src/app may not import bottleneck'],
+    ['src/app.ts', "import { parse } from 'yaml';", 'src/app may not import yaml'],
+    ['src/ingest.ts', "import Fastify from 'fastify';", 'src/ingest may not import fastify'],
+    ['src/ingest.ts', "import { x } from './guard/x.ts';", 'src/ingest may not import ./guard/x.ts'],
     ['routes/a.ts', "import { x } from '../src/guard/x.ts';", 'routes may not import ../src/guard/x.ts'],
     [
       'routes/a.ts',

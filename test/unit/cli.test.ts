@@ -70,6 +70,25 @@ describe('readCommandLine', () => {
     });
   }
 
+  for (const [args, yaml, path] of [
+    [['ls'], undefined, 'data/dead-letter'],
+    [['ls', '--config', 'x.yaml'], 'deadLetter: { path: elsewhere }', 'elsewhere'],
+    [['ls', '--path', 'here'], 'log: { level: loud }', 'here'],
+  ] as const) {
+    it(`finds the dead letter in ${path} for dead-letter ${args.join(' ')}`, () => {
+      const action = run(['dead-letter', ...args], yaml);
+      assert.deepEqual(action, { kind: 'command', command: { kind: 'ls', path, json: false } });
+    });
+  }
+
+  it('ends with 2 and every mistake when a command needs a broken configuration', () => {
+    const action = run(['dead-letter', 'ls', '--config', 'x.yaml'], 'log: { level: loud }');
+    assert.match(
+      action.kind === 'exit' ? `${action.exitCode} ${action.text}` : '',
+      /^2 sluice: .*log\.level/s,
+    );
+  });
+
   it('names a configuration file that cannot be read', () => {
     const action = run(['--config', 'x.yaml']);
     assert.match(

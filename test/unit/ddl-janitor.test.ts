@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeValue, encodeValue } from '../../src/ddl/codec.ts';
 import { createDdlKeys } from '../../src/ddl/keys.ts';
+import type { DdlResult } from '../../src/model/sink.ts';
 import { createDeferred } from '../../src/util/deferred.ts';
 import { count, DdlHarness, NEVER, outcomeOf, startHarness, submit } from '../helpers/ddl-harness.ts';
 
@@ -52,9 +53,10 @@ describe('the janitor', () => {
 
   it('ends tasks that are too old', async (t) => {
     const harness = await startHarness(t, 1, {
-      queue: { concurrency: 1, taskMaxAgeMs: 60_000, ddlTimeoutMs: 1_000, ambiguousHoldMs: 1_000_000 },
+      queue: { concurrency: 1, taskMaxAgeMs: 60_000, ddlTimeoutMs: 1_000_000 },
     });
-    harness.executor.answer = () => new Promise(() => undefined);
+    const gate = createDeferred<DdlResult>();
+    harness.executor.answer = () => gate.promise;
     const stuck = await submit(harness, harness.gateways[0], 'stuck');
     const waiting = await submit(harness, harness.gateways[0], 'waiting');
     await harness.clock.advance(100_000);
@@ -62,6 +64,7 @@ describe('the janitor', () => {
     assert.ok(outcome?.kind === 'error' && outcome.class === 'transient' && outcome.code === 'TASK_EXPIRED');
     assert.equal(harness.gateways[0]?.queue.stats().openTasks, 1);
     assert.equal(stuck.kind, 'submitted');
+    gate.resolve({ kind: 'invalid', code: 'E', message: 'at last' });
   });
 
   it('compacts history that nobody needs, only when told that the store is ours', async (t) => {

@@ -3,8 +3,10 @@ import { describe, it } from 'node:test';
 import type { DdlOutcome, DdlSubmission } from '../../src/model/ddl-queue.ts';
 import type { DdlResult } from '../../src/model/sink.ts';
 import { tableKey } from '../../src/model/table.ts';
+import { createDeferred } from '../../src/util/deferred.ts';
 import {
   column,
+  count,
   type DdlHarness,
   NEVER,
   outcomeOf,
@@ -161,6 +163,28 @@ describe('negative results', () => {
     await failed(harness, 'bad');
     assert.equal(harness.executor.sent.length, 1);
   });
+
+  it('that end while their leader still thinks they hold, having seen them late, are not taken for purged', async (t) => {
+    const harness = await startHarness(t, 1, { queue: { maxOutcomes: 0 } });
+    const { executor, clock } = harness;
+    const { store } = harness.gateways[0] ?? assert.fail();
+    const gate = createDeferred<DdlResult>();
+    executor.answer = ({ table }) => (table === 'bad' ? gate.promise : INVALID);
+    const other = await submit(harness, 'other');
+    await clock.advance(1_500);
+    const bad = await submit(harness, 'bad');
+    store.holdWatches();
+    gate.resolve(INVALID);
+    await clock.advance(1_000);
+    store.releaseWatches();
+    // Both lie on the lease of the first, which ends 2.5 s after the second was written.
+    await clock.advance(1_700);
+    assert.equal(await count(harness, 'out'), 0);
+    assert.deepEqual([(await outcomeOf(other))?.kind, (await outcomeOf(bad))?.kind], ['error', 'error']);
+    await submit(harness, 'bad');
+    await clock.advance(1_000);
+    assert.equal(executor.sentFor('bad'), 1);
+  });
 });
 
 describe('an attempt', () => {
@@ -239,22 +263,33 @@ describe('an attempt', () => {
     assert.equal(harness.executor.sent.length, 1);
   });
 
-  it('without an answer at all counts as running until its time is over', async (t) => {
+  it('without an answer at all counts as running until its time is over, but leaves one place to others', async (t) => {
     const harness = await startHarness(t, 1, {
-      queue: { concurrency: 1, ddlTimeoutMs: 1_000, ambiguousHoldMs: 60_000, maxAttempts: 1 },
+      queue: { concurrency: 2, ddlTimeoutMs: 1_000, ambiguousHoldMs: 60_000, maxAttempts: 1 },
     });
-    harness.executor.answer = ({ table }) => (table === 'stuck' ? new Promise(() => undefined) : undefined);
-    const stuck = await submit(harness, 'stuck');
-    const next = await submit(harness, 'next');
-    await harness.clock.advance(50_000);
-    assert.deepEqual(
-      harness.executor.sent.map(({ table }) => table),
-      ['stuck'],
-    );
-    await harness.clock.advance(30_000);
+    const { executor, clock } = harness;
+    const sent = (): string => executor.sent.map(({ table }) => table).join();
+    const gate = createDeferred<void>();
+    executor.answer = async ({ table }, apply) => {
+      if (table?.startsWith('stuck') === true) return await new Promise(() => undefined);
+      if (table === 'first') await gate.promise;
+      apply();
+      return { kind: 'done' };
+    };
+    const stuck = await submit(harness, 'stuck1');
+    await clock.advance(2_000);
+    for (const table of ['stuck2', 'first', 'second']) await submit(harness, table);
+    assert.equal(sent(), 'stuck1,stuck2');
+    await clock.advance(2_000);
+    assert.equal(sent(), 'stuck1,stuck2,first');
+    gate.resolve();
+    await clock.settle();
+    assert.equal(sent(), 'stuck1,stuck2,first,second');
+    await clock.advance(80_000);
     const outcome = await outcomeOf(stuck);
     assert.deepEqual(outcome?.kind === 'error' && [outcome.class, outcome.code], ['transient', 'AMBIGUOUS']);
-    assert.deepEqual(await outcomeOf(next), { kind: 'ok' });
+    assert.equal(executor.sentFor('stuck1'), 1);
+    harness.invariants.assertQuiescent();
   });
 
   it('takes the late answer of a statement that did not react to its timeout', async (t) => {

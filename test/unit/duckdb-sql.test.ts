@@ -154,7 +154,7 @@ describe('SQL reader: what it refuses', () => {
       assert.equal(await refusal(query(sink.sql, sql)), 'sql_invalid', sql.slice(0, 80));
     }
     assert.deepEqual((await readdir(dirname(path))).sort(), ['beside.csv', 'test.duckdb', 'test.duckdb.wal']);
-    assert.equal((await query(sink.sql, 'SELECT count(*) FROM _sluice.meta')).rowsJson, '[[2]]');
+    assert.equal((await query(sink.sql, 'SELECT count(*) FROM _sluice.meta')).rowsJson, '[[3]]');
     await sink.writer.write(
       [createTestSource('public').batch([{ table: 'm', fields: [['value', ['float64', 1]]] }])],
       signal,

@@ -73,6 +73,21 @@ async function pass(t: TestContext, ms: number): Promise<void> {
 }
 
 describe('flush queue', () => {
+  it('writes the batches of one call in one flush, in their order, all of them or none', async () => {
+    const first = write('z');
+    const together = fateOf(queue.writeAll([batchOf('a'), batchOf('b'), batchOf('c')]));
+    const other = write('d');
+    writer.last.succeed();
+    await clock.settle();
+    assert.deepEqual(writer.last.tables, ['a', 'b', 'c', 'd']);
+    writer.last.fail(missing('db', 'b'));
+    await clock.settle();
+    assert.deepEqual([first.now, together.now, writer.last.tables], ['stored', 'missing', ['d']]);
+    writer.last.succeed();
+    await clock.settle();
+    assert.deepEqual([other.now, queue.stats().pendingBatches, queue.stats().pendingBytes], ['stored', 0, 0]);
+  });
+
   it('writes to an idle sink at once, gathers while a flush runs, and answers each batch with its own flush', async () => {
     const first = write('a');
     const others = ['b', 'c b', 'd'].map((tables) => write(tables));

@@ -1,96 +1,28 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { createIngest } from '../../src/ingest.ts';
 import type { AdmitContext } from '../../src/model/admission.ts';
-import { type Ingest, type IngestResult, MAX_REFUSALS } from '../../src/model/ingest.ts';
-import type { PointBatch, TableGroup } from '../../src/model/point-batch.ts';
-import type { ValueRules } from '../../src/model/sink.ts';
-import { createLineParser } from '../../src/protocol/line-protocol.ts';
-import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
-import { createFlushQueue, type FlushQueue } from '../../src/sink/flush-queue.ts';
+import { createBatchPool } from '../../src/model/batch-pool.ts';
+import { MAX_REFUSALS } from '../../src/model/ingest.ts';
+import type { TableGroup } from '../../src/model/point-batch.ts';
 import { createDeferred } from '../../src/util/deferred.ts';
-import { FakeClock } from '../helpers/fake-clock.ts';
-import { ADMIT, all, defer, FakeGuard, reject, some } from '../helpers/fake-guard.ts';
-import { FakeWriter, failed, faulty, missing } from '../helpers/fake-writer.ts';
-import { SILENT } from '../helpers/guard-rig.ts';
-import { DEFAULT_LIMITS } from '../helpers/parsers.ts';
+import { ADMIT, all, defer, reject, some } from '../helpers/fake-guard.ts';
+import { failed, faulty, missing } from '../helpers/fake-writer.ts';
+import {
+  contextOf,
+  createIngestRig,
+  createTestParser,
+  type IngestSetup,
+  impossible,
+  stored,
+} from '../helpers/ingest-rig.ts';
 
-const clock = new FakeClock();
-let guard: FakeGuard;
-let writer: FakeWriter;
-let flush: FlushQueue;
-let ingest: Ingest;
-let counted: string[];
+let { clock, guard, writer, flush, ingest, counted, parse, send, unknown, answerBy } = createIngestRig();
 
-beforeEach(() => {
-  guard = new FakeGuard();
-  writer = new FakeWriter();
-  writer.onWrite = () => 'stored';
-  counted = [];
-  make();
-});
-
-function make(maxPendingBytes = 2 ** 20, values?: ValueRules): void {
-  const ignore = (): void => undefined;
-  const metrics = { flushed: ignore, flushFailed: ignore, flushRefused: ignore };
-  const sampler = { sample: ignore };
-  flush = createFlushQueue(
-    { maxPendingBytes, timeoutMs: 60_000 },
-    { writer, clock, logger: SILENT, sampler, metrics },
-  );
-  ingest = createIngest({
-    guard,
-    flush,
-    values,
-    random: () => 0.5,
-    metrics: {
-      rowsRejected: (reason, rows) => counted.push(`rejected ${reason} ${rows}`),
-      rowsDeferred: (reason, rows) => counted.push(`deferred ${reason} ${rows}`),
-    },
-  });
+function make(setup?: IngestSetup): void {
+  ({ clock, guard, writer, flush, ingest, counted, parse, send, unknown, answerBy } = createIngestRig(setup));
 }
 
-function parser() {
-  const dictionary = new SeriesDictionary({ maxSeries: 10_000, maxBytes: 2 ** 24 }, 1);
-  return createLineParser(dictionary, { limits: { ...DEFAULT_LIMITS, tablesPerRequest: 100_000 } });
-}
-
-const shared = parser();
-
-/** A batch with these lines; `lines` are without their newline. */
-function parse(...lines: readonly string[]): PointBatch {
-  const batch = ingest.acquire(Buffer.from(`${lines.join('\n')}\n`), 'db');
-  shared.parse(batch, 'ns', 1);
-  assert.equal(batch.rows, lines.length);
-  return batch;
-}
-
-/** What a request with these lines comes to. */
-async function send(...lines: readonly string[]): Promise<IngestResult> {
-  const batch = parse(...lines);
-  try {
-    return await ingest.submit(batch, contextOf());
-  } finally {
-    ingest.release(batch);
-  }
-}
-
-function contextOf(signal = new AbortController().signal) {
-  return { source: 'influx', askedBy: 'a test', sync: false, signal } as const;
-}
-
-function stored(rows: number): IngestResult {
-  return { stored: rows, rejected: 0, refusals: [], deferred: 0, deferral: undefined };
-}
-
-function unknown(...tables: readonly string[]): void {
-  for (const table of tables) guard.unknown.add(table);
-}
-
-/** Answers by table; tables not named are admitted. */
-function answerBy(answers: Readonly<Record<string, (group: TableGroup) => ReturnType<typeof all>>>): void {
-  guard.answer = (group) => answers[group.table.name]?.(group) ?? ADMIT;
-}
+beforeEach(() => make());
 
 describe('ingest', () => {
   it('writes what is ready in one piece and asks nobody', async () => {
@@ -106,6 +38,7 @@ describe('ingest', () => {
     const refusal = { reason: 'denied_name', message: 'no' } as const;
     assert.deepEqual(result, {
       stored: 2,
+      parked: 0,
       rejected: 2,
       refusals: [
         { offset: 9, ...refusal },
@@ -158,7 +91,7 @@ describe('ingest', () => {
     const batch = parse('m v=1 1');
     // What was parsed with another dictionary has objects of its own.
     const other = ingest.acquire(Buffer.from('m v=2 2'), 'db');
-    parser().parse(other, 'ns', 1);
+    createTestParser().parse(other, 'ns', 1);
     batch.beginRow(other.series[0]!, 8);
     batch.setTime(0, 2);
     batch.addFloat(other.cellField[0]!, 2);
@@ -185,7 +118,7 @@ describe('ingest: the database fails', () => {
   }
 
   it('asks for all rows again when too much waits to be written', async () => {
-    make(10);
+    make({ maxPendingBytes: 10 });
     writer.onWrite = undefined;
     const first = send('ok v=1 1');
     await clock.settle();
@@ -211,7 +144,7 @@ describe('ingest: the database fails', () => {
 
 describe('ingest: values that the database can not hold', () => {
   it('are refused before anybody is asked about their tables, and the others are written', async () => {
-    make(2 ** 20, { checkRows: (_, refuse) => [0, 2].forEach((row) => refuse(row, 'no')) });
+    make({ values: impossible(0, 2) });
     guard.answer = () => assert.fail('asked');
     unknown('odd');
     const result = await send('odd v=1 1', 'ok v=1 1', 'ok v=1 2');
@@ -300,14 +233,19 @@ describe('ingest: a request that is aborted', () => {
 });
 
 describe('batches', () => {
-  it('are not lent again while a flush still reads them', async () => {
-    const batch = parse('ok v=1 1');
+  it('are lent again once neither the request nor anybody else uses them', () => {
+    const batches = createBatchPool();
+    const batch = batches.acquire(Buffer.from('x'), 'db');
     batch.users++;
-    ingest.release(batch);
-    const other = parse('ok v=2 2');
-    assert.notEqual(other, batch);
-    assert.equal(batch.series[0]?.tagSet.table.name, 'ok');
-    batch.users--;
+    batches.release(batch);
+    assert.notEqual(batches.acquire(Buffer.from('y'), 'db'), batch);
+    assert.equal(batch.body.length, 1);
+    batches.letGo(batch);
+    assert.equal(batch.body.length, 0);
+    assert.equal(batches.acquire(Buffer.from('z'), 'db'), batch);
+    batch.users++;
+    batches.letGo(batch);
+    assert.notEqual(batches.acquire(Buffer.from('z'), 'db'), batch);
   });
 
   it('keep nothing of a request when they are given back', () => {

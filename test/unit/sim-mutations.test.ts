@@ -11,7 +11,7 @@ const FOUND_AS: Readonly<Record<keyof typeof MUTATIONS, RegExp>> = {
   'the fence compare': /I8|I4|I7/,
   'the compare of slots': /I1|I2/,
   'the compare of tenant slots': /I2|I3/,
-  'the nonce in reading back': /G1 .* the leader is|I8/,
+  'the nonce of leaders': /G1 .* the leader is|I8/,
   'the uniqueness of nonces': /I4/,
   'the compare of the task in queueing': /I5/,
   'the compare of the task in completing': /I4|I7/,

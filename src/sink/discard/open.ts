@@ -2,6 +2,7 @@
  * A sink that stores nothing, for load tests of everything before the database. It has schemas, so the guard works
  * as it does with a database, and its writer copies the rows into columns and checks them before it drops them.
  */
+import { randomUUID } from 'node:crypto';
 import type { Sink } from '../../model/sink.ts';
 import { createDiscardCatalog } from './catalog.ts';
 import { createDiscardWriter } from './writer.ts';
@@ -22,6 +23,7 @@ export function openDiscard(options: DiscardOptions): DiscardSink {
   const catalog = createDiscardCatalog(options.maxTables);
   let rows = 0;
   return {
+    privateId: randomUUID(),
     names: { checkDatabase: () => undefined, checkTable: () => undefined, checkColumn: () => undefined },
     ddl: catalog,
     writer: createDiscardWriter(catalog, (written) => {

@@ -2,6 +2,7 @@
  * Opens the embedded database: a DuckDB file that this process owns alone, or `:memory:`. What may fail because of
  * the file (lock, path, a foreign or newer file) fails here, with a message for people.
  */
+import { randomUUID } from 'node:crypto';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../model/logger.ts';
@@ -60,10 +61,13 @@ export async function openDuckDb(
   let catalog: Catalog | undefined;
   const session = createSession(database, async (connection) => catalog?.reload(readRows(connection)));
   try {
-    const lastSeriesId = await openStore(options, database, session);
+    const found = await openStore(options, database, session);
     catalog = await withConnection(database, (connection) => loadCatalog(readRows(connection)));
-    logger.info({ path: options.path, tables: catalog.tableCount, series: lastSeriesId }, 'database opened');
-    return createSink(options, { logger, database, session, catalog, lastSeriesId });
+    logger.info(
+      { path: options.path, tables: catalog.tableCount, series: found.lastSeriesId },
+      'database opened',
+    );
+    return createSink(options, { logger, database, session, catalog, ...found });
   } catch (error) {
     session.close();
     database.close();
@@ -72,16 +76,22 @@ export async function openDuckDb(
   }
 }
 
-interface Opened {
+/** What the file says of itself. */
+interface Found {
+  readonly privateId: string;
+  /** The highest number of a series. */
+  readonly lastSeriesId: number;
+}
+
+interface Opened extends Found {
   readonly logger: Logger;
   readonly database: Database;
   readonly session: Session;
   readonly catalog: Catalog;
-  readonly lastSeriesId: number;
 }
 
 function createSink(options: DuckDbOptions, opened: Opened): DuckDbSink {
-  const { logger, database, session, catalog, lastSeriesId } = opened;
+  const { logger, database, session, catalog, privateId, lastSeriesId } = opened;
   const serial = createSerial(MAX_OPERATIONS);
   const seriesIds = createSeriesIds(lastSeriesId);
   const sql = createSqlReader(options.sql, {
@@ -105,6 +115,7 @@ function createSink(options: DuckDbOptions, opened: Opened): DuckDbSink {
   }
 
   return {
+    privateId,
     names: nameRules,
     ddl: createDdl({ catalog, serial, session, timeColumn: options.timeColumn }),
     writer: createWriter({ catalog, seriesIds, serial, session }),
@@ -141,8 +152,8 @@ function readRows(connection: DuckDBConnection): ReadRows {
   return async (sql) => (await connection.runAndReadAll(sql)).getRowsJS();
 }
 
-/** Makes the tables of an empty file or checks those of another; answers the highest number of a series. */
-function openStore(options: DuckDbOptions, database: Database, session: Session): Promise<number> {
+/** Makes the tables of an empty file or checks those of another. */
+function openStore(options: DuckDbOptions, database: Database, session: Session): Promise<Found> {
   return withConnection(database, async (connection) => {
     const read = readRows(connection);
     const schemas = await read(
@@ -157,8 +168,19 @@ function openStore(options: DuckDbOptions, database: Database, session: Session)
         runAll(transaction.connection, createStore(options.timeColumn)),
       );
     const [last] = await read(`SELECT coalesce(max(id), 0) FROM ${STORE}.series`);
-    return last?.[0] as number;
+    return { privateId: await idOf(read, session), lastSeriesId: last?.[0] as number };
   });
+}
+
+/** The file's own name, which it is given when it is first opened and keeps. */
+async function idOf(read: ReadRows, session: Session): Promise<string> {
+  const [kept] = await read(`SELECT value FROM ${STORE}.meta WHERE key = 'id'`);
+  if (kept !== undefined) return String(kept[0]);
+  const id = randomUUID();
+  await session.transaction(({ connection }) =>
+    connection.run(`INSERT INTO ${STORE}.meta VALUES ('id', ${literal(id)})`),
+  );
+  return id;
 }
 
 async function checkStore(options: DuckDbOptions, read: ReadRows): Promise<void> {

@@ -1,0 +1,88 @@
+/** Opens everything behind the transports, in order: database, DDL queue, guard, flush queue, spool, ingest. */
+import type { Base, Core } from './app-base.ts';
+import { ackOf, ddlOptions, guardOptions } from './app-options.ts';
+import { NO_PARKING, openKeeping } from './app-spool.ts';
+import { createDdlQueue } from './ddl/queue.ts';
+import { registerCoreGauges } from './gauges.ts';
+import { createGuard } from './guard/guard.ts';
+import { createPace } from './guard/pace.ts';
+import { createIngest } from './ingest.ts';
+import { type OpenSink, openConfigured } from './open-sink.ts';
+import { type OpenedSpool, type OpenSpool, openConfiguredSpool } from './open-spool.ts';
+import { type OpenStore, openConfiguredStore } from './open-store.ts';
+import { createFlushQueue } from './sink/flush-queue.ts';
+import { systemRandom } from './util/backoff.ts';
+
+/** What opens the parts outside; tests wrap them in faults. */
+export interface Openers {
+  readonly openSink?: OpenSink;
+  readonly openStore?: OpenStore;
+  readonly openSpool?: OpenSpool;
+}
+
+/** Opens all of it; what was opened before a failure is on the stack. */
+export async function openCore(base: Base, openers: Openers): Promise<Core> {
+  const { openSink = openConfigured, openStore = openConfiguredStore } = openers;
+  const { config, clock, logger, sampler, metrics, stack } = base;
+  const { sink, sql } = await openSink(config, { logger, metrics });
+  stack.push('database', () => sink.close());
+  const spool = await openDisk(base, openers);
+  const store = await openStore(config, { clock, logger, metrics });
+  stack.push('store', () => store.close());
+  const queue = createDdlQueue(ddlOptions(config, sink.privateId), {
+    store,
+    clock,
+    logger,
+    executor: sink.ddl,
+    metrics: metrics.ddl,
+  });
+  // In time to give the leadership back, though a statement may have no answer.
+  stack.push('ddl queue', (hurry) => queue.close(hurry));
+  const guard = createGuard(guardOptions(config), {
+    queue,
+    clock,
+    logger,
+    ddl: sink.ddl,
+    names: sink.names,
+    metrics: metrics.guard,
+    controlPlaneOk: () => true,
+    random: systemRandom,
+    pace: createPace(1_000 / config.guard.lookupsPerSec),
+  });
+  stack.push('guard', () => guard.close());
+  const flush = createFlushQueue(config.flush, {
+    clock,
+    logger,
+    sampler,
+    writer: sink.writer,
+    metrics: metrics.flush,
+  });
+  stack.push('flush queue', () => flush.close());
+  registerCoreGauges(metrics, { queue, guard, flush });
+  const keeping = spool && openKeeping(base, spool, { guard, flush, queue, values: sink.values });
+  const ingest = createIngest({
+    guard,
+    flush,
+    clock,
+    batches: base.batches,
+    values: sink.values,
+    parking: keeping?.parking ?? NO_PARKING,
+    parks: keeping !== undefined && config.spool.park,
+    log: keeping?.log,
+    ack: ackOf(config),
+    rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
+    metrics: metrics.ingest,
+  });
+  return { ingest, flush, queue, sql, keeping };
+}
+
+async function openDisk(
+  { config, clock, logger, metrics, stack }: Base,
+  { openSpool = openConfiguredSpool }: Openers,
+): Promise<OpenedSpool | undefined> {
+  const spool = await openSpool(config, { clock, logger, metrics });
+  if (spool === undefined) return undefined;
+  stack.push('spool', () => spool.disk.close());
+  stack.push('dead letter', () => spool.deadLetter.close());
+  return spool;
+}
