@@ -155,24 +155,31 @@ describe('rows that PostgreSQL does not take at the moment', () => {
     it(`wait on disk while the server is down, and come in order when it is back (ack: ${ack})`, async (t) => {
       const postgres = await startPostgres(t);
       const database = await postgres.createDatabase();
+      const folder = temporaryFolder(t);
       const env = { ...environment(postgres, database), ...IMPATIENT, SLUICE_FLUSH_ACK: ack };
-      const gateway = await startGateway(t, temporaryFolder(t), env);
+      let gateway = await startGateway(t, folder, env);
+      const send = async (from: number, to: number): Promise<void> => {
+        for (let n = from; n <= to; n++) {
+          assert.equal((await write(gateway, `m n=${n}i 1\nm n=${n}i ${n + 1}`)).status, 204);
+          assert.equal((await write(gateway, `new n=${n}i 1`)).status, 204);
+        }
+      };
       assert.equal((await write(gateway, 'm n=0i 1\nother n=0i 1')).status, 204);
       await postgres.stop();
-      for (let n = 1; n <= 20; n++) {
-        assert.equal((await write(gateway, `m n=${n}i 1\nm n=${n}i ${n + 1}`)).status, 204);
-        assert.equal((await write(gateway, `new n=${n}i 1`)).status, 204);
-      }
+      await send(1, 10);
       const refused = await write(gateway, 'm s="a\u0000" 1\nother n=1i 2');
       assert.equal(refused.status, 400, 'what can never be stored is not kept');
       assert.match(refused.text, /NUL character/);
+      await gateway.stop('SIGKILL');
+      gateway = await startGateway(t, folder, env);
+      await send(11, 20);
       await postgres.start();
       await nothingWaits(gateway);
-      const n = (table: string) =>
+      const values = (table: string) =>
         postgres.sql(database, `SELECT n::int FROM tele.${table} ORDER BY time, time_ns`);
       const rows = (numbers: readonly number[]): number[][] => numbers.map((number) => [number]);
-      assert.deepEqual(await n('m'), rows([20, ...Array.from({ length: 20 }, (_, i) => i + 1)]));
-      assert.deepEqual([await n('new'), await n('other')], [rows([20]), rows([0, 1])]);
+      assert.deepEqual(await values('m'), rows([20, ...Array.from({ length: 20 }, (_, i) => i + 1)]));
+      assert.deepEqual([await values('new'), await values('other')], [rows([20]), rows([0, 1])]);
     });
 
     it(`are only those of a table that is locked for long (ack: ${ack})`, async (t) => {
@@ -205,13 +212,14 @@ describe('kill -9 of PostgreSQL under load', () => {
   const ROUNDS = 3;
   const SENDERS = 4;
   const POINTS = 50;
-  const KINDS: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
-    ['', {}],
-    [' of the log', { SLUICE_FLUSH_ACK: 'log' }],
-    [' without a spool', NO_SPOOL],
+  /** What is lost of, how the gateway is set, and what counts that it met the trouble. */
+  const KINDS: readonly (readonly [string, Readonly<Record<string, string>>, string])[] = [
+    ['', {}, 'sluice_spool_parked_rows_total'],
+    [' of the log', { SLUICE_FLUSH_ACK: 'log' }, 'sluice_log_retries_total'],
+    [' without a spool', NO_SPOOL, 'sluice_rows_deferred_total{reason="database_down"}'],
   ];
 
-  for (const [kind, env] of KINDS) {
+  for (const [kind, env, trouble] of KINDS) {
     it(`loses no acknowledged point${kind}, shows none twice, and keeps their order`, async (t) => {
       const postgres = await startPostgres(t, { fsync: 'on' });
       const database = await postgres.createDatabase();
@@ -247,6 +255,7 @@ describe('kill -9 of PostgreSQL under load', () => {
       stop.abort();
       await Promise.all(senders);
       await nothingWaits(gateway);
+      assert.ok((await metric(gateway.url, trouble)) > 0, trouble);
       await check(postgres, database, acknowledged);
     });
   }
