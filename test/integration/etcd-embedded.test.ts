@@ -6,6 +6,9 @@ import { type Etcd, startEtcd } from '../helpers/etcd.ts';
 import { type Gateway, query, startGateway, temporaryFolder } from '../helpers/gateway.ts';
 import { eventually } from '../helpers/wait.ts';
 
+/** A write is acknowledged only once its table is made, not when it is parked. */
+const MADE = { SLUICE_SPOOL_ENABLED: 'false', SLUICE_DDL_STORE: 'etcd' };
+
 /** The leaders' keys under the default prefix. */
 async function leaderKeys(etcd: Etcd): Promise<readonly string[]> {
   const keys = await etcd.ctl(['get', '--prefix', '/sluice/', '--keys-only']);
@@ -20,7 +23,7 @@ async function assertMakes(gateway: Gateway, table: string): Promise<void> {
 describe('gateways with the same etcd and prefix, each with a DuckDB file of its own', () => {
   it('each make their tables, and find their own keys again after a restart', async (t) => {
     const etcd = await startEtcd(t);
-    const env = { SLUICE_DDL_STORE: 'etcd', SLUICE_ETCD_ENDPOINTS: etcd.url, SLUICE_DDL_LEASE_MS: '6000' };
+    const env = { ...MADE, SLUICE_ETCD_ENDPOINTS: etcd.url, SLUICE_DDL_LEASE_MS: '6000' };
     const folders = [temporaryFolder(t), temporaryFolder(t)] as const;
     const [one, other] = await Promise.all(folders.map((folder) => startGateway(t, folder, env)));
     assert.ok(one !== undefined && other !== undefined);
@@ -36,11 +39,7 @@ describe('gateways with the same etcd and prefix, each with a DuckDB file of its
 
   it('with discard in its place, too', async (t) => {
     const etcd = await startEtcd(t);
-    const env = {
-      SLUICE_SINK_KIND: 'discard',
-      SLUICE_DDL_STORE: 'etcd',
-      SLUICE_ETCD_ENDPOINTS: etcd.url,
-    };
+    const env = { ...MADE, SLUICE_SINK_KIND: 'discard', SLUICE_ETCD_ENDPOINTS: etcd.url };
     const gateways = await Promise.all([1, 2].map(() => startGateway(t, temporaryFolder(t), env)));
     for (const gateway of gateways) {
       await eventually('a table is made', async () => (await write(gateway, 'same')) === 204);
