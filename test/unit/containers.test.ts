@@ -49,6 +49,18 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  it('gives both gateways the same database and the same queue', () => {
+    const [first, second] = gateways.map(([, { environment = {} }]) => environment);
+    assert.deepEqual(first, second);
+    const { SLUICE_SINK_KIND: kind, SLUICE_POSTGRES_HOST: host, SLUICE_DDL_STORE: store } = first ?? {};
+    assert.deepEqual([kind, host, store], ['postgres', 'database', 'etcd']);
+    const { POSTGRES_USER: user, POSTGRES_DB: database } = compose.services['database']?.environment ?? {};
+    assert.deepEqual(
+      [user, database],
+      [first?.['SLUICE_POSTGRES_USER'], first?.['SLUICE_POSTGRES_DATABASE']],
+    );
+  });
+
   it('bounds etcd in size and history', () => {
     const flags = compose.services['etcd']?.command?.join(' ') ?? '';
     assert.match(flags, /--quota-backend-bytes=\d+/);
