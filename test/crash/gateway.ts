@@ -32,7 +32,7 @@ const app = await buildApp(loaded.config, logger, {
   },
   openSpool: async (...given) => {
     const spool = await openConfiguredSpool(...given);
-    return spool && { ...spool, disk: withDiskSteps(spool.disk, crash) };
+    return spool && { ...spool, disk: withDiskSteps(spool.disk, crash, random) };
   },
 });
 process.once('SIGTERM', () => void stop());

@@ -26,11 +26,11 @@ export interface CrashSwitch {
   passes: number;
 }
 
-/** Slow writes take this long. */
+/** Slow writes and syncs take this much longer. */
 const SLOW_MS = 20;
 
-/** The spool's disk with its steps. */
-export function withDiskSteps(disk: SpoolDisk, crash: CrashSwitch): SpoolDisk {
+/** The spool's disk with its steps; some syncs are slow, by chance. */
+export function withDiskSteps(disk: SpoolDisk, crash: CrashSwitch, random: Random): SpoolDisk {
   return {
     commit(change) {
       const step = stepOf(change);
@@ -38,7 +38,7 @@ export function withDiskSteps(disk: SpoolDisk, crash: CrashSwitch): SpoolDisk {
       reach(crash, `${step}.before`);
       const commit = disk.commit(change);
       reach(crash, `${step}.after`);
-      return step === 'append' ? { ...commit, done: synced(commit, crash) } : commit;
+      return step === 'append' ? { ...commit, done: synced(commit, crash, random) } : commit;
     },
     read: (lane, afterSeq, maxBytes) => disk.read(lane, afterSeq, maxBytes),
     laneOf: (key) => disk.laneOf(key),
@@ -70,8 +70,9 @@ export function withWriterSteps(writer: Writer, crash: CrashSwitch, random: Rand
   };
 }
 
-async function synced({ done }: SpoolCommit, crash: CrashSwitch): Promise<void> {
+async function synced({ done }: SpoolCommit, crash: CrashSwitch, random: Random): Promise<void> {
   await done;
+  if (random() > 0.85) await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
   reach(crash, 'sync.after');
 }
 
