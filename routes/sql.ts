@@ -11,7 +11,7 @@ import { firstParameter, type HttpReply, headerText, sendReply } from '../src/ht
 import type { Clock } from '../src/model/clock.ts';
 import type { Logger } from '../src/model/logger.ts';
 import type { SqlAnswer, SqlReader } from '../src/model/sql.ts';
-import { withChildAbort } from '../src/util/abort.ts';
+import { withTimeLimit } from '../src/util/abort.ts';
 import type { LogSampler } from '../src/util/log-sampler.ts';
 
 /** Limits of one query; see docs/configuration.md, `sql`. */
@@ -71,26 +71,18 @@ export function createSqlRoutes(
 
   /** One reads one's own writes, unless the database is too far behind. */
   async function readable(drained: (signal: AbortSignal) => Promise<void>, limitMs: number): Promise<void> {
-    await withChildAbort(deps.closing, async (child) => {
-      const done = drained(child.signal).then(
-        () => true,
-        () => false,
-      );
-      const late = deps.clock.sleep(limitMs, child.signal).then(
-        () => false,
-        () => true,
-      );
-      const inTime = await Promise.race([done, late]);
-      child.abort();
-      await Promise.all([done, late]);
-      if (inTime || deps.closing.aborted) return;
+    const late = (): Error => new GatewayError('unavailable', 'the database is behind');
+    try {
+      await withTimeLimit(deps.closing, { limitMs, clock: deps.clock, late }, drained);
+    } catch {
+      if (deps.closing.aborted) return;
       deps.sampler.sample('sql behind', (suppressed) =>
         deps.logger.warn(
           { limitMs, suppressed },
           'a query ran before all acknowledged rows were in the database',
         ),
       );
-    });
+    }
   }
 
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -70,6 +70,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     parks: keeping !== undefined && config.spool.park,
     log: keeping?.log,
     ack: ackOf(config),
+    drainTimeoutMs: config.flush.timeoutMs,
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     metrics: metrics.ingest,
   });

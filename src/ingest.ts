@@ -8,12 +8,14 @@ import { GatewayError } from './errors.ts';
 import { type Deferred, Submission, type VerdictCounts } from './ingest/submission.ts';
 import type { DeferReason, Guard } from './model/admission.ts';
 import type { BatchPool } from './model/batch-pool.ts';
+import type { Clock } from './model/clock.ts';
 import type { Ingest, IngestContext, IngestResult } from './model/ingest.ts';
 import type { PointBatch, TableGroup } from './model/point-batch.ts';
 import { checkValues } from './model/row-verdict.ts';
 import { type ValueRules, WriteError, type WriteFailure } from './model/sink.ts';
 import type { DeadLetter, Parking, WriteLog } from './model/spool.ts';
 import { tableKey } from './model/table.ts';
+import { withTimeLimit } from './util/abort.ts';
 
 /** How often a batch is written before the rows of tables that are missing once more are held back. */
 const MAX_ATTEMPTS = 3;
@@ -36,7 +38,9 @@ export interface IngestDeps {
   readonly ack: 'log' | 'database';
   /** Gets a copy of the rows that are refused for good; undefined: nobody does. */
   readonly rejects: DeadLetter | undefined;
-  readonly clock: { wallNow(): number };
+  readonly clock: Pick<Clock, 'wallNow' | 'sleep'>;
+  /** How long a write waits for what the log acknowledged before it. */
+  readonly drainTimeoutMs: number;
   readonly metrics: IngestMetrics;
   readonly random?: () => number;
 }
@@ -119,7 +123,7 @@ class IngestPath implements Ingest {
       if (log !== undefined && ack === 'log' && !sync) await log.write(batch, head);
       else {
         // What was acknowledged before has to be written before.
-        if (log?.isEmpty === false) await log.drained(context.signal);
+        if (log?.isEmpty === false) await this.drained(log, context.signal);
         await flush.write(batch);
       }
       return undefined;
@@ -128,6 +132,14 @@ class IngestPath implements Ingest {
       if (error instanceof GatewayError && error.code !== 'closed') return error;
       throw error;
     }
+  }
+
+  /** @throws {WriteError} transient when the database is too far behind */
+  private async drained(log: WriteLog, signal: AbortSignal): Promise<void> {
+    const { clock, drainTimeoutMs: limitMs } = this.deps;
+    const message = 'the database does not have earlier rows yet';
+    const late = (): Error => new WriteError({ kind: 'transient', code: 'timeout', message });
+    await withTimeLimit(signal, { limitMs, clock, late }, (limited) => log.drained(limited));
   }
 
   /** Holds back what is left of the tables at fault, if it is only they that are; false: nothing is. */

@@ -118,7 +118,7 @@ class Log implements OpenWriteLog {
       await unlessAborted(waiter.drained.promise, signal).finally(() => this.waiters.delete(waiter));
     }
     // Or after a kill the rows might be written again, over newer ones.
-    await this.removed;
+    await unlessAborted(this.removed, signal);
   }
 
   get drainedSeq(): number {

@@ -1,5 +1,6 @@
 /** Signals that follow another one without staying attached to it (AbortSignal.any does, in Node 20). */
 import { setMaxListeners } from 'node:events';
+import type { Clock } from '../model/clock.ts';
 
 /** A controller whose signal many may wait on; Node would warn of a leak at the eleventh listener. */
 export function createAbortController(): AbortController {
@@ -22,6 +23,35 @@ export async function withChildAbort<T>(
   } finally {
     parent.removeEventListener('abort', follow);
   }
+}
+
+/** What bounds a wait, and what it ends with. */
+export interface TimeLimit {
+  readonly limitMs: number;
+  readonly clock: Pick<Clock, 'sleep'>;
+  /** The reason to abort with when the time is over. */
+  readonly late: () => Error;
+}
+
+/** Runs with a signal that aborts when `parent` does, or when the time is over; `run` has to end then. */
+export async function withTimeLimit<T>(
+  parent: AbortSignal,
+  { limitMs, clock, late }: TimeLimit,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return withChildAbort(parent, async (child) => {
+    const ended = createAbortController();
+    const limit = clock.sleep(limitMs, ended.signal).then(
+      () => child.abort(late()),
+      () => undefined,
+    );
+    try {
+      return await run(child.signal);
+    } finally {
+      ended.abort();
+      await limit;
+    }
+  });
 }
 
 /** The promise's result, unless `signal` aborts first; the promise itself goes on. @throws the reason of `signal` */

@@ -2,6 +2,7 @@
 import type { PointBatch } from '../../src/model/point-batch.ts';
 import type { Series, Table } from '../../src/model/series.ts';
 import type { Parked, Parking, RecordHead, WriteLog } from '../../src/model/spool.ts';
+import { unlessAborted } from '../../src/util/abort.ts';
 import { createDeferred, type Deferred } from '../../src/util/deferred.ts';
 import { readRows } from './parsers.ts';
 
@@ -66,10 +67,10 @@ export class FakeLog implements WriteLog {
     return Promise.resolve();
   }
 
-  drained(): Promise<void> {
+  drained(signal: AbortSignal): Promise<void> {
     const drained = createDeferred<void>();
     this.#waiting.push(drained);
-    return drained.promise;
+    return unlessAborted(drained.promise, signal);
   }
 
   /** It is drained. */

@@ -92,6 +92,7 @@ export function createIngestRig(setup: IngestSetup = {}): IngestRig {
     parks: setup.parks ?? false,
     ack: setup.ack ?? 'database',
     values: setup.values,
+    drainTimeoutMs: 30_000,
     batches: createBatchPool(),
     rejects: {
       add: (rows) => Promise.resolve(void dead.push(rows)),

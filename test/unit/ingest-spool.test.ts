@@ -198,4 +198,19 @@ describe('ingest: the log acknowledges', () => {
     log.end();
     assert.deepEqual(await result, stored(1));
   });
+
+  it('does not wait for ever for what was acknowledged before: the sender is told, or the rows are parked', async () => {
+    log.isEmpty = false;
+    const sync = submit(['ok v=1 1'], { sync: true });
+    await clock.settle();
+    await clock.advance(30_000);
+    const { deferred, deferral } = await sync;
+    assert.deepEqual([deferred, deferral?.reason, log.written], [1, 'database_down', []]);
+    make({ parks: true, ack: 'database' });
+    log.isEmpty = false;
+    const behind = send('ok v=1 1');
+    await clock.settle();
+    await clock.advance(30_000);
+    assert.deepEqual([(await behind).parked, parking.parked, writer.writes.length], [1, ['ok'], 0]);
+  });
 });

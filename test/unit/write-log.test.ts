@@ -80,6 +80,23 @@ describe('write log', () => {
     await assert.rejects(waiting, /enough/);
   });
 
+  it('is drained when the rows are off the disk, too; who waits for that may give up', async (t) => {
+    const { log, disk, clock, writer, write } = open(t);
+    await write('a v=1 1');
+    disk.autoSync = false;
+    let drained = false;
+    const waiting = log.drained(signal()).then(() => (drained = true));
+    const gone = new AbortController();
+    const givenUp = log.drained(gone.signal);
+    await clock.settle();
+    assert.deepEqual([writer.stored, drained], [['a'], false]);
+    gone.abort(new Error('enough'));
+    await assert.rejects(givenUp, /enough/);
+    disk.sync();
+    await waiting;
+    disk.autoSync = true;
+  });
+
   it('refuses what goes over the bound of the disk, and takes anything when that is empty', async (t) => {
     const { clock, writer, write, counted } = open(t, { maxBytes: 10 });
     writer.onWrite = undefined;
