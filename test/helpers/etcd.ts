@@ -7,11 +7,11 @@ import { once } from 'node:events';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import type { Certificates } from './certificates.ts';
 import { ETCD, ETCDCTL, requireEtcd } from './etcd-install.ts';
 import { freePorts } from './ports.ts';
+import { serving } from './serving.ts';
 
 /** Where to register what is to be done at the end: a test's context, or the functions of node:test. */
 export interface Cleanup {
@@ -149,7 +149,7 @@ function createMember(plan: MemberPlan, onWipe: () => void): Etcd {
       env: { PATH: '/usr/bin:/bin' },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    await serving(child);
+    await serving(child, 'etcd', '"serving client traffic');
   };
   const ctl = async (args: readonly string[], user?: string): Promise<string> => {
     const tls =
@@ -218,19 +218,4 @@ function flagsOf({ name, peerPort, cluster, token, options }: MemberPlan, url: s
     result.push('--trusted-ca-file', certificates.caFile, '--client-cert-auth');
   }
   return [...result, ...flags];
-}
-
-/** Resolves when the log says that clients are served; rejects when the process ends before. */
-function serving(child: ChildProcess): Promise<void> {
-  const lines = createInterface({ input: child.stderr as NodeJS.ReadableStream });
-  const last: string[] = [];
-  return new Promise((resolve, reject) => {
-    lines.on('line', (line) => {
-      last.push(line);
-      if (last.length > 20) last.shift();
-      if (line.includes('"serving client traffic')) resolve();
-    });
-    child.once('error', reject);
-    child.once('exit', () => reject(new Error(`etcd ended: ${last.join('\n')}`)));
-  });
 }

@@ -7,12 +7,12 @@ import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { Cleanup } from './etcd.ts';
 import { freePorts } from './ports.ts';
 import { requirePostgres } from './postgres-install.ts';
+import { serving } from './serving.ts';
 
 /** A server. */
 export interface Postgres {
@@ -116,7 +116,7 @@ function createServer(plan: ServerPlan): Postgres {
     stop: () => ended('SIGINT'),
     async start() {
       child = launch(plan);
-      await serving(child);
+      await serving(child, 'PostgreSQL', 'database system is ready to accept connections');
     },
     async createDatabase() {
       const name = `test${++databases}`;
@@ -169,21 +169,6 @@ function userArguments(folder: string): readonly string[] {
   );
   chownSync(folder, uid as number, gid as number);
   return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
-}
-
-/** Resolves when the log says that clients are served; rejects when the process ends before. */
-function serving(child: ChildProcess): Promise<void> {
-  const lines = createInterface({ input: child.stderr as NodeJS.ReadableStream });
-  const last: string[] = [];
-  return new Promise((resolve, reject) => {
-    lines.on('line', (line) => {
-      last.push(line);
-      if (last.length > 20) last.shift();
-      if (line.includes('database system is ready to accept connections')) resolve();
-    });
-    child.once('error', reject);
-    child.once('exit', () => reject(new Error(`PostgreSQL ended: ${last.join('\n')}`)));
-  });
 }
 
 async function childrenOf(pid: number): Promise<readonly number[]> {
