@@ -1,4 +1,5 @@
 /** A write log over fakes: disk, guard, database and clock are the test's. */
+import type { TestContext } from 'node:test';
 import { createBatchPool } from '../../src/model/batch-pool.ts';
 import type { ValueRules } from '../../src/model/sink.ts';
 import type { DeadRows, Parking } from '../../src/model/spool.ts';
@@ -121,4 +122,24 @@ export function openLogRig(
     },
   };
   return rig;
+}
+
+/** A log that is closed when the test ends. */
+export function openUntilEnd(
+  t: TestContext,
+  options: Partial<WriteLogOptions> = {},
+  ...more: [disk?: FakeSpoolDisk, values?: ValueRules]
+): LogRig {
+  const rig = openLogRig(options, ...more);
+  t.after(async () => {
+    const closed = rig.log.close();
+    await rig.clock.advance(60_000);
+    await closed;
+  });
+  return rig;
+}
+
+/** Numbers of the records in a lane. */
+export function seqs(disk: FakeSpoolDisk, lane: string): number[] {
+  return disk.content(lane).map(({ seq }) => seq);
 }
