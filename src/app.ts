@@ -14,12 +14,14 @@ import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
 import { ackOf, openTsdbOptions, pointLimits } from './app-options.ts';
 import type { Config } from './config.ts';
+import { type Auth, createAuth } from './http/auth.ts';
 import { type BodyReader, createBodyReader } from './http/body-reader.ts';
 import { createConnectionOrder } from './http/connection-order.ts';
 import { createErrorReplies } from './http/error-handler.ts';
 import { createIntake } from './http/intake.ts';
 import { createServer } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
+import { OPEN_ACCESS } from './model/access.ts';
 import { createBatchPool } from './model/batch-pool.ts';
 import type { BuildInfo } from './model/build-info.ts';
 import type { Logger } from './model/logger.ts';
@@ -89,9 +91,10 @@ function createApp(base: Base, core: Core): App {
     'Bytes of request bodies held.',
     () => bodies.stats().bodyBytes,
   );
+  const auth = createAuth(OPEN_ACCESS);
   const server = createServer(config.listen, { errors });
   const signal = closing.signal;
-  registerWrites(server, base, { core, bodies, errors, closing: signal });
+  registerWrites(server, base, { core, bodies, errors, auth, closing: signal });
   const ack = ackOf(config);
   const health = (): Health => healthOf(core, { ready: state.ready, ack });
   void server.register(
@@ -126,12 +129,14 @@ function registerWrites(
     core: Core;
     bodies: BodyReader;
     errors: ReturnType<typeof createErrorReplies>;
+    auth: Auth;
     closing: AbortSignal;
   },
 ): void {
-  const { core, bodies, errors, closing } = parts;
+  const { core, bodies, errors, auth, closing } = parts;
   const order = createConnectionOrder(MAX_PIPELINED);
   const intake = createIntake({
+    auth,
     ingest: core.ingest,
     bodies,
     order,

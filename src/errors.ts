@@ -3,6 +3,8 @@
 /** Every reason the gateway gives; the HTTP layer maps it to a status in the protocol's own shape. */
 export type ErrorCode =
   | 'config_invalid'
+  | 'unauthenticated'
+  | 'forbidden'
   | 'body_too_large'
   | 'body_malformed'
   | 'encoding_unsupported'
@@ -14,6 +16,8 @@ export type ErrorCode =
 
 const TABLE: Record<ErrorCode, { readonly status: number; readonly retryable: boolean }> = {
   config_invalid: { status: 500, retryable: false },
+  unauthenticated: { status: 401, retryable: false },
+  forbidden: { status: 403, retryable: false },
   body_too_large: { status: 413, retryable: false },
   body_malformed: { status: 400, retryable: false },
   encoding_unsupported: { status: 400, retryable: false },

@@ -70,11 +70,12 @@ class IngestPath implements Ingest {
     this.deps.batches.release(batch);
   }
 
-  async submit(batch: PointBatch, { source, askedBy, signal, sync }: IngestContext): Promise<IngestResult> {
+  async submit(batch: PointBatch, context: IngestContext): Promise<IngestResult> {
+    const { source, askedBy, signal, sync, tenant, mayCreate } = context;
     const head = { source, askedBy, atMs: this.deps.clock.wallNow() };
     const submission = new Submission(
       batch,
-      { source, askedBy, signal, newTables: 0 },
+      { source, askedBy, signal, tenant, mayCreate, newTables: 0 },
       head,
       this.deps.parks && !sync,
     );

@@ -70,7 +70,8 @@ export class Admitter {
       const step = this.#decide(call);
       if (round === 0) metrics.lookup('registry', call.known !== undefined);
       if ('parts' in step) {
-        if (round === 0 && call.observed === undefined) recall.note(group, step);
+        if (round === 0 && call.observed === undefined && context.mayCreate !== false)
+          recall.note(group, step);
         return this.#count(call, step);
       }
       if (call.waitMs <= 0 && !creator.has(group.table.key)) this.#pursue(call);
@@ -142,14 +143,14 @@ export class Admitter {
   #obtain(call: Call): Step {
     const { registry, gate, policy } = this.#deps;
     const { table, known, need } = call;
-    const stop = gate.check(table.database);
+    const stop = gate.check(call.context.tenant ?? table.database);
     if (stop !== undefined) return answer(call, stop);
     if (known === undefined) {
       if (!registry.isAbsent(table.key)) return this.#look(table);
       const step = this.#prepare(call);
       if (step !== undefined) return step;
     } else {
-      const verdict = policy.refusesAlter();
+      const verdict = policy.refusesAlter() ?? this.#withoutRight(call);
       if (verdict !== undefined) return registry.isTrusted(known) ? answer(call, verdict) : this.#look(table);
     }
     return this.#start(call, { ...this.#target(call), columns: [...need.missing.values()] });
@@ -159,7 +160,7 @@ export class Admitter {
   #prepare(call: Call): Step | undefined {
     const { budget, policy } = this.#deps;
     const { database, name } = call.table;
-    const verdict = this.#enforced(call, policy.refusesCreate(idOf(call.table)));
+    const verdict = this.#enforced(call, policy.refusesCreate(idOf(call.table))) ?? this.#withoutRight(call);
     if (verdict !== undefined) return refused(verdict);
     if (!budget.counted) return { verdict: this.#counted() };
     const over = this.#overCap(call);
@@ -197,8 +198,8 @@ export class Admitter {
   }
 
   #target({ table: { database, name }, context }: Call): Omit<DdlRequest, 'columns'> {
-    const { source, askedBy } = context;
-    return { tenant: database, database, table: name, source, askedBy };
+    const { source, askedBy, tenant } = context;
+    return { tenant: tenant ?? database, database, table: name, source, askedBy };
   }
 
   #overCap(call: Call): Admission | undefined {
@@ -229,6 +230,16 @@ export class Admitter {
     if (verdict?.kind !== 'rejected' || !this.#deps.policy.onlyObserves(verdict.reason)) return verdict;
     (call.observed ??= new Set()).add(verdict.reason);
     return undefined;
+  }
+
+  /** Not remembered: the next sender may have it. */
+  #withoutRight({ context, table: { database, name } }: Call): Verdict | undefined {
+    if (context.mayCreate !== false) return undefined;
+    const what = `measurement ${quote(name)} in database ${quote(database)}`;
+    return rejected(
+      'no_create_right',
+      `${what} lacks a table or column that the sender has no right to create`,
+    );
   }
 
   #look(table: Table): Wait {

@@ -8,12 +8,14 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { GatewayError } from '../errors.ts';
+import type { Principal } from '../model/access.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Ingest, IngestResult } from '../model/ingest.ts';
 import type { ParsedPoints } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import type { TableSource } from '../model/table.ts';
 import { withChildAbort } from '../util/abort.ts';
+import type { Auth } from './auth.ts';
 import type { BodyReader } from './body-reader.ts';
 import type { ConnectionOrder } from './connection-order.ts';
 import type { ErrorReplies, ProblemShape } from './error-handler.ts';
@@ -67,6 +69,7 @@ export interface Intake {
 
 /** The parts that an intake joins. */
 export interface IntakeDeps {
+  readonly auth: Auth;
   readonly ingest: Ingest;
   readonly bodies: BodyReader;
   readonly order: ConnectionOrder;
@@ -79,7 +82,7 @@ export interface IntakeDeps {
 
 /** Makes the intake that all write routes share. */
 export function createIntake(deps: IntakeDeps): Intake {
-  const { ingest, bodies, order, errors, metrics, clock } = deps;
+  const { auth, ingest, bodies, order, errors, metrics, clock } = deps;
   const turnEnd = createTurnEnd();
 
   async function withBatch(
@@ -101,12 +104,17 @@ export function createIntake(deps: IntakeDeps): Intake {
       const { raw } = request;
       let reply: HttpReply;
       try {
+        const asked = auth.authorize(raw, 'write', database);
+        const principal = asked instanceof Promise ? await asked : asked;
         reply = await order.run(raw.socket, (turn) =>
           bodies.use(raw, async (received) => {
             if (turn !== undefined) await turn;
             const body = route.toUtf8?.(received, raw.headers['content-type']) ?? received;
             const peer = raw.socket.remoteAddress ?? 'unknown';
-            return await withBatch(body, database, (batch) => work(createExchange(deps, route, batch, peer)));
+            const sender = { peer, principal, mayCreate: principal.may('create', database) };
+            return await withBatch(body, database, (batch) =>
+              work(createExchange(deps, route, batch, sender)),
+            );
           }),
         );
       } catch (error) {
@@ -123,7 +131,13 @@ export function createIntake(deps: IntakeDeps): Intake {
   };
 }
 
-function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch, peer: string): Exchange {
+interface Sender {
+  readonly peer: string;
+  readonly principal: Principal;
+  readonly mayCreate: boolean;
+}
+
+function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch, sender: Sender): Exchange {
   const { metrics, closing } = deps;
   return {
     batch,
@@ -136,7 +150,9 @@ function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch,
       }
       const context = {
         source: route.source,
-        askedBy: `${route.source} ${peer}`,
+        askedBy: `${route.source} ${sender.peer}`,
+        tenant: sender.principal.tenant,
+        mayCreate: sender.mayCreate,
         sync: options?.sync === true,
       };
       const submit = (signal: AbortSignal): Promise<IngestResult> =>

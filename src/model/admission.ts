@@ -8,6 +8,7 @@ import type { TableSource } from './table.ts';
 export type RejectReason =
   | 'type_conflict'
   | 'auto_create_off'
+  | 'no_create_right'
   | 'denied_name'
   | 'not_allowed'
   | 'impossible_name'
@@ -54,6 +55,10 @@ export interface Admission {
 export interface AdmitContext {
   readonly source: TableSource;
   readonly askedBy: string;
+  /** Whose share of the creates is used; undefined: that of the database. */
+  readonly tenant?: string | undefined;
+  /** False: what is missing is refused, not created. Undefined: as true. */
+  readonly mayCreate?: boolean | undefined;
   /** New tables this request has already asked for; the guard counts it up and stops at its cap. */
   newTables: number;
   readonly signal: AbortSignal;

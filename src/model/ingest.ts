@@ -8,6 +8,10 @@ export interface IngestContext {
   readonly source: TableSource;
   /** Protocol and peer address, for people. */
   readonly askedBy: string;
+  /** Whose share of the creates is used; undefined: that of the database. */
+  readonly tenant?: string | undefined;
+  /** False: what is missing is refused, not created. Undefined: as true. */
+  readonly mayCreate?: boolean;
   /** True: the sender wants storage's own acknowledgement (OpenTSDB `sync`), so nothing is parked. */
   readonly sync: boolean;
   readonly signal: AbortSignal;

@@ -5,11 +5,13 @@ import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import { createInfluxRoutes } from '../../routes/influx.ts';
 import { createOpenTsdbRoutes } from '../../routes/opentsdb.ts';
+import { createAuth } from '../../src/http/auth.ts';
 import { type BodyReader, createBodyReader } from '../../src/http/body-reader.ts';
 import { createConnectionOrder } from '../../src/http/connection-order.ts';
 import { createErrorReplies, type ErrorReplies } from '../../src/http/error-handler.ts';
 import { createIntake } from '../../src/http/intake.ts';
 import { createServer } from '../../src/http/server.ts';
+import { OPEN_ACCESS } from '../../src/model/access.ts';
 import type { Logger } from '../../src/model/logger.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
@@ -76,6 +78,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   const bodies = createBodyReader(limits, counters);
   const order = createConnectionOrder(MAX_WAITING);
   const intake = createIntake({
+    auth: createAuth(OPEN_ACCESS),
     ingest,
     bodies,
     order,
