@@ -189,6 +189,7 @@ function ddlMetrics(make: Factory): DdlMetrics {
   const attempts = make.counter('sluice_ddl_attempts_total', 'Attempts at the database, as leader.', [
     'class',
   ]);
+  const sent = make.counter('sluice_ddl_statements_total', 'Statements sent, as leader.', ['kind']);
   const seconds = make.histogram(
     'sluice_ddl_attempt_duration_seconds',
     'One attempt at the database, reading the schema included.',
@@ -223,6 +224,7 @@ function ddlMetrics(make: Factory): DdlMetrics {
       attempts.inc({ class: result });
       seconds.observe({ class: result }, durationMs / 1_000);
     },
+    sent: (kind) => sent.inc({ kind }),
     completed: (status) => completed.inc({ status }),
     ambiguous: () => ambiguous.inc(),
     fenced: () => fenced.inc(),

@@ -174,6 +174,7 @@ export function countingMetrics(counts: Map<string, number>): DdlMetrics {
     known: bump('known'),
     refused: bump('refused'),
     attempted: bump('attempted'),
+    sent: bump('sent'),
     completed: bump('completed'),
     ambiguous: bump('ambiguous'),
     fenced: bump('fenced'),
