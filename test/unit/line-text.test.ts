@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import { lineText } from '../../src/model/line-text.ts';
 import { PointBatch } from '../../src/model/point-batch.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
-import { lineText } from '../../src/spool/line-text.ts';
 import { anyPoint, exactRows } from '../helpers/exact-rows.ts';
 import { EXTREMES, ODD_NAMES } from '../helpers/hostile.ts';
 import { DEFAULT_LIMITS } from '../helpers/parsers.ts';
