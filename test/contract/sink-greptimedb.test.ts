@@ -1,4 +1,7 @@
-/** The sink's contract over the fake GreptimeDB; docs/databases.md says what that proves. */
+/**
+ * The sink's contract over the fake GreptimeDB, and over a real one where GREPTIMEDB_URL names one, all of which is
+ * erased. docs/databases.md says what is proven by which.
+ */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { WriteError } from '../../src/model/sink.ts';
@@ -6,6 +9,7 @@ import { type GreptimeDbOptions, openGreptimeDb } from '../../src/sink/greptimed
 import { createSystemClock } from '../../src/util/clock.ts';
 import { FAKE_FAULTS, startFakeGreptimeDb } from '../helpers/fake-greptimedb.ts';
 import { createTestSource } from '../helpers/points.ts';
+import { createReader, eraseGreptimeDb, REAL_GREPTIMEDB_URL } from '../helpers/real-greptimedb.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
 import { type StoringSink, sinkSuite, storageSuite } from './sink-suite.ts';
 import { randomSuite } from './sink-suite-random.ts';
@@ -77,6 +81,22 @@ storageSuite('greptimedb', open, NAMES);
 wideSuite('greptimedb', open);
 randomSuite('greptimedb', open);
 remoteSuite('greptimedb', openRemote);
+
+/** Opens the real one, emptied. */
+async function openReal(t: TestContext): Promise<StoringSink> {
+  const url = REAL_GREPTIMEDB_URL ?? '';
+  await eraseGreptimeDb(url);
+  return { sink: await openAt(t, 0, { url }), read: createReader(url) };
+}
+
+if (REAL_GREPTIMEDB_URL === undefined) {
+  it('greptimedb: over a real server', { skip: 'GREPTIMEDB_URL is not set' }, () => undefined);
+} else {
+  sinkSuite('real greptimedb', openReal);
+  storageSuite('real greptimedb', openReal, NAMES);
+  wideSuite('real greptimedb', openReal);
+  randomSuite('real greptimedb', openReal);
+}
 
 const ID = { database: 'public', table: 'm' };
 const VALUE = { name: 'greptime_value', kind: 'field', type: 'float64' } as const;
