@@ -160,6 +160,25 @@ describe('greptimedb: what is its own', () => {
     assert.notEqual(sink.names.checkColumn({ ...VALUE, name: 'greptime_timestamp' }), undefined);
   });
 
+  it('finds the one table that a request was refused for, where the catalog shows nothing', async (t) => {
+    const { sink, fake } = await open(t);
+    const names = ['a', 'bad', 'c'];
+    for (const table of names)
+      await sink.ddl.createTable({ id: { ...ID, table }, source: 'influx', columns: [VALUE] }, signal);
+    fake.faults.write = { kind: 'refuse', status: 400, code: 1_004, error: 'some rule', only: 'bad ' };
+    const batch = createTestSource('public').batch(
+      names.map((table) => ({ table, fields: [['greptime_value', ['float64', 1]]] as const })),
+    );
+    const failure = await sink.writer.write([batch], signal).catch((error: unknown) => error);
+    assert.ok(failure instanceof WriteError);
+    assert.deepEqual(failure.failure, {
+      kind: 'transient',
+      code: '1004',
+      message: 'some rule',
+      tables: [{ ...ID, table: 'bad' }],
+    });
+  });
+
   const causes = [
     ['poolFull', 'denied', 'transient'],
     ['storageUnavailable', 'denied', 'transient'],

@@ -13,7 +13,14 @@ import { FakeRefusal, FakeStore } from './fake-greptimedb-store.ts';
 
 /** What it does instead of its work, or after it. */
 export type FakeFault =
-  | { readonly kind: 'refuse'; readonly status: number; readonly code?: number; readonly error: string }
+  | {
+      readonly kind: 'refuse';
+      readonly status: number;
+      readonly code?: number;
+      readonly error: string;
+      /** Only writes whose lines hold this text. */
+      readonly only?: string;
+    }
   /** Nothing is answered. */
   | { readonly kind: 'silent' }
   /** It does its work, then ends the connection. */
@@ -152,8 +159,10 @@ function write(
   const { headers } = request;
   if (headers['x-greptime-hints'] !== 'auto_create_table=false' || headers['content-encoding'] !== 'gzip')
     throw new FakeRefusal(1_004, 'a write without the hint, or not compressed');
-  perform(fake.faults.write, response, () => {
-    const lines = gunzipSync(body);
+  const lines = gunzipSync(body);
+  const { write: fault } = fake.faults;
+  const spared = fault?.kind === 'refuse' && fault.only !== undefined && !lines.includes(fault.only);
+  perform(spared ? undefined : fault, response, () => {
     // `catalog-schema`; newer versions fold the case.
     const database = (url.searchParams.get('db') ?? '').replace(/^greptime-/, '').toLowerCase();
     fake.store.write(database, url.searchParams.get('precision') ?? '', lines);

@@ -37,8 +37,6 @@ export interface Catalog {
   execute(sql: string, signal: AbortSignal): Promise<void>;
   /** The unit of a table's time index, by `tableKey`, as it was seen last; undefined: not seen, or forgotten. */
   unitOf(key: string): TimeUnit | undefined;
-  /** The table is to be looked at again before it is written to. */
-  forget(key: string): void;
 }
 
 const MAX_TABLES = 100_000;
@@ -96,7 +94,6 @@ export function createCatalog(http: HttpClient, timeColumn: string): Catalog {
     },
     execute: async (sql, signal) => void (await send(sql, false, signal)),
     unitOf: (key) => units.get(key),
-    forget: (key) => void units.delete(key),
   };
 }
 

@@ -2,7 +2,7 @@
  * Creates databases, tables and columns by `/v1/sql`. What is there is looked at before anything is sent: what has the
  * name already is for the catalog to judge, and a server that is away is noticed before a statement could be lost on it.
  */
-import type { ColumnSpec } from '../../model/column.ts';
+import { type ColumnSpec, wantedTwice } from '../../model/column.ts';
 import type { DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
 import type { TableId } from '../../model/table.ts';
 import { type Catalog, conflictOf, type Relation } from './catalog.ts';
@@ -61,7 +61,7 @@ function create(
   relation: Relation,
   timeColumn: string,
 ): { readonly sql: string } | DdlResult {
-  const conflict = twice(spec.columns);
+  const conflict = wantedTwice(spec.columns);
   if (conflict !== undefined) return invalid('column_conflict', conflict);
   if (relation.kind === 'foreign') return foreign(spec.id, relation.reason);
   return relation.kind === 'table' ? DONE : { sql: createTable(spec, timeColumn) };
@@ -76,21 +76,11 @@ function widen(
   if (relation.kind === 'absent') {
     return { kind: 'transient', code: 'table_missing', message: `table '${id.table}' does not exist` };
   }
-  const conflict = columns.flatMap((column) => conflictOf(relation, column) ?? [])[0] ?? twice(columns);
+  const conflict = columns.flatMap((column) => conflictOf(relation, column) ?? [])[0] ?? wantedTwice(columns);
   if (conflict !== undefined) return invalid('column_conflict', conflict);
   const names = new Set(relation.columns.map(({ name }) => name));
   const added = columns.filter(({ name }) => !names.has(name));
   return added.length === 0 ? DONE : { sql: addColumns(id, added) };
-}
-
-/** A tag and a field can't share a name. */
-function twice(columns: readonly ColumnSpec[]): string | undefined {
-  const names = new Set<string>();
-  for (const { name } of columns) {
-    if (names.has(name)) return `column '${name}' is wanted twice`;
-    names.add(name);
-  }
-  return undefined;
 }
 
 function foreign({ database, table }: TableId, reason: string): DdlResult {

@@ -39,7 +39,7 @@ export interface GreptimeDbSink extends Sink {
   stats(): ReturnType<HttpClient['stats']>;
 }
 
-/** `1.2` as 1_002. */
+/** Of versions as `versionOf` orders them: 1_002 is 1.2, 13 is 0.13. */
 const OLDEST_VERSION = 13;
 
 /** Opens the database. @throws {GatewayError} config_invalid when it can't be used as configured. */
