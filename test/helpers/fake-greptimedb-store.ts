@@ -7,7 +7,7 @@ import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
 import type { ReadValue } from '../contract/sink-suite.ts';
 import { type ExactRow, exactRows } from './exact-rows.ts';
 import { type FakeColumn, type FakeStatement, fakeKey } from './fake-greptimedb-sql.ts';
-import { DEFAULT_LIMITS } from './parsers.ts';
+import { WIDEST_LIMITS } from './parsers.ts';
 
 /** A refusal with GreptimeDB's status code. */
 export class FakeRefusal extends Error {
@@ -42,13 +42,6 @@ const NANOS = new Map([
   ['TimestampMicrosecond', 1_000n],
   ['TimestampNanosecond', 1n],
 ]);
-const limits = {
-  ...DEFAULT_LIMITS,
-  nameBytes: 65_535,
-  tagValueBytes: 10 ** 6,
-  stringBytes: 10 ** 7,
-  lineBytes: 10 ** 7,
-};
 
 /** See the module comment. */
 export class FakeStore {
@@ -58,7 +51,7 @@ export class FakeStore {
     ['greptime_private', new Map()],
   ]);
   readonly #parser = createLineParser(new SeriesDictionary({ maxSeries: 10_000, maxBytes: 100_000_000 }, 5), {
-    limits,
+    limits: WIDEST_LIMITS,
   });
 
   /** Rows of a query's answer; undefined: a statement without rows. */
