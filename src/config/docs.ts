@@ -15,6 +15,8 @@ const GROUPS: Readonly<Record<keyof Config, string>> = {
   sql: 'Reading by SQL.',
   postgres:
     'PostgreSQL, when `sink.kind` is `postgres`. It may be down, at the start too: rows wait in the spool meanwhile.',
+  greptimedb:
+    'GreptimeDB, when `sink.kind` is `greptimedb`. It may be down, at the start too: rows wait in the spool meanwhile.',
   flush: 'Writing to the database, and when a write is acknowledged.',
   spool: 'Rows on disk: the log, and rows that wait for their table or for the database ("parked").',
   deadLetter: 'Rows that can never be written and whose sender was told otherwise.',

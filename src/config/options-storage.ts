@@ -23,7 +23,9 @@ export const STORAGE_OPTIONS = {
     valueColumn: text({
       ...name,
       default: 'value',
-      doc: "Column for OpenTSDB's one value. Tables made before a change keep the old column beside the new one.",
+      doc:
+        "Column for OpenTSDB's one value. Tables made before a change keep the old column beside the new one. Without " +
+        'effect with GreptimeDB, where it follows from `greptimedb.columnPrefix`.',
     }),
     maxTags: integer({
       default: 8,
@@ -73,11 +75,11 @@ export const STORAGE_OPTIONS = {
     }),
   },
   sink: {
-    kind: choice(['duckdb', 'postgres', 'discard'], {
+    kind: choice(['duckdb', 'postgres', 'greptimedb', 'discard'], {
       default: 'duckdb',
       doc:
-        'Where points go: the embedded database, PostgreSQL (docs/databases.md), or nowhere (`discard`, for load ' +
-        'tests).',
+        'Where points go: the embedded database, PostgreSQL or GreptimeDB (docs/databases.md), or nowhere (`discard`, ' +
+        'for load tests).',
     }),
   },
   duckdb: {

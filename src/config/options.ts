@@ -6,6 +6,7 @@
 
 import type { Option } from './option.ts';
 import { CLUSTER_OPTIONS } from './options-cluster.ts';
+import { GREPTIMEDB_OPTIONS } from './options-greptimedb.ts';
 import { GUARD_OPTIONS } from './options-guard.ts';
 import { POSTGRES_OPTIONS } from './options-postgres.ts';
 import { SERVER_OPTIONS } from './options-server.ts';
@@ -17,6 +18,7 @@ export const OPTIONS = {
   ...SERVER_OPTIONS,
   ...STORAGE_OPTIONS,
   ...POSTGRES_OPTIONS,
+  ...GREPTIMEDB_OPTIONS,
   ...SPOOL_OPTIONS,
   ...GUARD_OPTIONS,
   ...CLUSTER_OPTIONS,

@@ -22,7 +22,12 @@ const POLL_MAX_MS = 10_000;
 /** How an attempt ended; `abandoned`: this gateway may not act any more, nothing is known. */
 export type AttemptResult =
   | { readonly kind: 'done' | 'abandoned' }
-  | { readonly kind: 'invalid' | 'denied' | 'transient'; readonly code: string; readonly message: string };
+  | {
+      readonly kind: 'invalid' | 'denied' | 'transient';
+      readonly code: string;
+      readonly message: string;
+      readonly everywhere?: true;
+    };
 
 /** What attempts work with. */
 export interface DdlRunnerDeps {

@@ -19,7 +19,7 @@ const STAGE = ['src/model', 'src/util', 'src/errors.ts'];
 
 const RULES: ReadonlyMap<string, PartRule> = new Map(
   Object.entries({
-    'src/model': { parts: [], packages: [], builtins: ['node:crypto'] },
+    'src/model': { parts: [], packages: [], builtins: ['node:buffer', 'node:crypto'] },
     'src/errors.ts': { parts: [], packages: [], builtins: [] },
     'src/util': {
       parts: ['src/model', 'src/errors.ts'],
@@ -39,6 +39,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       parts: STAGE,
       packages: ['@duckdb/node-api', '@duckdb/node-bindings'],
       builtins: ['node:buffer', 'node:crypto', 'node:fs', 'node:path'],
+    },
+    'src/sink/greptimedb': {
+      parts: STAGE,
+      packages: ['lru-cache'],
+      builtins: ['node:fs', 'node:http', 'node:https', 'node:util', 'node:zlib'],
     },
     'src/sink/postgres': {
       parts: STAGE,
@@ -72,6 +77,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
         'src/guard',
         'src/protocol',
         'src/sink/duckdb',
+        'src/sink/greptimedb',
         'src/sink/postgres',
         'src/spool',
       ],
@@ -86,6 +92,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
         'src/model',
         'src/sink/discard',
         'src/sink/duckdb',
+        'src/sink/greptimedb',
         'src/sink/postgres',
         'src/util',
       ],

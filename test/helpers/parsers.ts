@@ -15,6 +15,15 @@ export const DEFAULT_LIMITS: PointLimits = {
   jsonDepth: 100,
 };
 
+/** The widest that the configuration allows. */
+export const WIDEST_LIMITS: PointLimits = {
+  ...DEFAULT_LIMITS,
+  nameBytes: 65_535,
+  tagValueBytes: 10 ** 6,
+  stringBytes: 10 ** 7,
+  lineBytes: 10 ** 7,
+};
+
 /** OpenTSDB's settings by default, and the name of its value column. */
 export const DEFAULT_RULES: OpenTsdbRules & { valueColumn: string } = {
   maxTags: 8,

@@ -142,7 +142,7 @@ describe('mistakes in the configuration', () => {
     assert.deepEqual(problemsOf(yaml, { SLUICE_DDL_CONCURRENCY: 'many' }), [
       'listen.port "70000" (sluice.yaml:2) must be an integer from 0 to 65535',
       'log.level "loud" (sluice.yaml:4) must be one of trace, debug, info, warn, error, fatal, silent',
-      'ddl.concurrency "many" (SLUICE_DDL_CONCURRENCY) must be an integer from 1 to 64',
+      'ddl.concurrency "many" (SLUICE_DDL_CONCURRENCY) must be an integer from 0 to 64',
     ]);
   });
 
