@@ -41,6 +41,26 @@ export interface OpenTsdbParser {
   parse(batch: PointBatch): ParsedPoints | MalformedBody;
 }
 
+/** A line that is a command, not a point. */
+export interface CommandLine {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What a piece of a telnet session holds. Nothing behind an `exit` is read. */
+export interface ParsedLines extends ParsedPoints {
+  /** The first `MAX_COMMANDS` of them. */
+  readonly commands: readonly CommandLine[];
+}
+
+/** More commands in one piece than this are not answered. */
+export const MAX_COMMANDS = 64;
+
+/** Parses whole telnet lines, each with its newline, from `batch.body` into the batch. */
+export interface TelnetParser {
+  parse(batch: PointBatch): ParsedLines;
+}
+
 /** Parses line protocol from `batch.body` into the batch. `nowMs`: wall clock for lines without a timestamp. */
 export interface LineParser {
   parse(batch: PointBatch, precision: Precision, nowMs: number): ParsedPoints;

@@ -6,14 +6,13 @@
 import type { PointBatch } from '../model/point-batch.ts';
 import type { Series } from '../model/series.ts';
 import { hashBytes, hashed, hashUntil, viewOf } from './bytes.ts';
-import { scanDecimal, scanUnits, scratch } from './number.ts';
+import { scratch } from './number.ts';
+import { scanTimestamp, scanValue } from './opentsdb-numbers.ts';
 import type { SeriesDictionary } from './series-dictionary.ts';
 import type { Spelling } from './series-generation.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
-const MINUS = 0x2d;
-const ZERO = 0x30;
 const COLON = 0x3a;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
@@ -148,28 +147,14 @@ export class OpenTsdbMembers {
   }
 
   private timestamp(start: number): number {
-    if (start >= this.end || this.bytes[start] === ZERO) return -1;
-    const i = scanUnits(this.view, this.bytes, start, this.end);
-    if (i < 0) return -1;
-    const units = scratch.value;
-    if (units <= 4294967295) {
-      this.seconds = units;
-      this.nanos = 0;
-      return i;
-    }
-    this.seconds = Math.floor(units / 1000);
-    this.nanos = (units - this.seconds * 1000) * 1e6;
-    return units <= 9223372036854 ? i : -1;
+    const i = scanTimestamp(this.view, this.bytes, start, this.end);
+    this.seconds = scratch.seconds;
+    this.nanos = scratch.nanos;
+    return i;
   }
 
   private number(start: number): number {
-    const { bytes, end } = this;
-    const digits = bytes[start] === MINUS ? start + 1 : start;
-    if (bytes[digits] === ZERO && ((bytes[digits + 1] as number) ^ ZERO) <= 9) return -1;
-    const i = scanDecimal(bytes, start, end);
-    // Integers near 2^63 need a range check, and -0 is 0 when it is an integer.
-    if (i < 0 || (i - digits >= 19 && !bytes.subarray(digits, i).includes(0x2e))) return -1;
-    if (scratch.value === 0 && digits !== start) return -1;
+    const i = scanValue(this.bytes, start, this.end);
     this.value = scratch.value;
     return i;
   }

@@ -37,7 +37,8 @@ export interface OpenTsdbPoint {
 }
 
 const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
-const MAX_SECONDS = 4_294_967_295n;
+/** Timestamps up to here are seconds, larger ones milliseconds. */
+export const MAX_SECONDS = 4_294_967_295n;
 /** Milliseconds beyond this overflow 64 bits of nanoseconds (OpenTSDB itself stops at 9,999,999,999,999). */
 export const MAX_MILLISECONDS = 9_223_372_036_854n;
 
@@ -117,12 +118,12 @@ export function checkPoint(raw: RawPoint, rules: OpenTsdbRules, limits: PointLim
   const valueText = present(raw.value);
   if (valueText === undefined) return 'Empty value';
   if (raw.tags.size === 0 && rules.requireTags) return 'Missing tags';
-  const value = number(valueText);
+  const value = parseValue(valueText);
   if (typeof value === 'string') return `${value} for metric=${metric} timestamp=${raw.timestamp}`;
   if (value === undefined) return 'Unable to parse value to a number';
   const milliseconds = raw.timestamp <= MAX_SECONDS ? raw.timestamp * 1_000n : raw.timestamp;
   if (milliseconds > MAX_MILLISECONDS) {
-    return `bad timestamp=${raw.timestamp} when trying to add value=${valueText} to metric=${metric}, tags=${describe(raw.tags)}`;
+    return `bad timestamp=${raw.timestamp} when trying to add value=${valueText} to metric=${metric}, tags=${describeTags(raw.tags)}`;
   }
   const reason = checkNames(metric, raw.tags, rules, limits);
   if (reason !== undefined) return reason;
@@ -134,7 +135,7 @@ function present(scalar: Scalar | undefined): string | undefined {
 }
 
 /** The value, undefined when it is no number, or the reason's beginning when it is too large. */
-function number(text: string): number | string | undefined {
+export function parseValue(text: string): number | string | undefined {
   if (/^[+-]?\d+$/.test(text)) {
     const integer = parseInteger(text, INT64.min, INT64.max);
     return integer === undefined ? undefined : Number(integer);
@@ -146,7 +147,8 @@ function number(text: string): number | string | undefined {
   return overflow ? `value is NaN or Infinite: ${text.startsWith('-') ? '-' : ''}Infinity` : undefined;
 }
 
-function checkNames(
+/** Why the names of a point can't be taken, or undefined. */
+export function checkNames(
   metric: string,
   tags: ReadonlyMap<string, Scalar>,
   rules: OpenTsdbRules,
@@ -154,7 +156,7 @@ function checkNames(
 ): string | undefined {
   const most = rules.maxTags === 0 ? limits.tagsPerPoint : rules.maxTags;
   if (tags.size > most)
-    return `Too many tags: ${tags.size} maximum allowed: ${most}, tags: ${describe(tags)}`;
+    return `Too many tags: ${tags.size} maximum allowed: ${most}, tags: ${describeTags(tags)}`;
   const bad = checkName('metric name', metric, rules, limits.nameBytes);
   if (bad !== undefined) return bad;
   for (const [key, { kind, text }] of tags) {
@@ -191,6 +193,7 @@ function checkName(
   return undefined;
 }
 
-function describe(tags: ReadonlyMap<string, Scalar>): string {
+/** Tags as OpenTSDB prints them. */
+export function describeTags(tags: ReadonlyMap<string, Scalar>): string {
   return `{${[...tags].map(([key, { text }]) => `${key}=${text}`).join(', ')}}`;
 }

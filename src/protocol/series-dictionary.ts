@@ -13,7 +13,7 @@ import { SeriesGeneration, type Spelling } from './series-generation.ts';
 import { TableEntry } from './table-entry.ts';
 
 /** How a spelled series is written: the same bytes mean different things in different forms. */
-export const SpellingKind = { line: 0, opentsdb: 1, canonical: 2 } as const;
+export const SpellingKind = { line: 0, opentsdb: 1, canonical: 2, telnet: 3 } as const;
 
 /** Bounds of the dictionary, both generations together. */
 export interface SeriesDictionaryOptions {

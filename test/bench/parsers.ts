@@ -7,6 +7,7 @@ import { PointBatch } from '../../src/model/point-batch.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
+import { createTelnetParser } from '../../src/protocol/telnet-put.ts';
 import { DEFAULT_LIMITS, DEFAULT_RULES } from '../helpers/parsers.ts';
 import { benchBodies } from './bodies.ts';
 
@@ -18,6 +19,7 @@ const bodies = benchBodies({ files: 64, batch: BATCH, metrics: 20, hosts: 200 })
 const dictionary = new SeriesDictionary({ maxSeries: 500_000, maxBytes: 256 * 2 ** 20 }, 42);
 const opentsdb = createOpenTsdbParser(dictionary, { limits: DEFAULT_LIMITS, ...DEFAULT_RULES });
 const line = createLineParser(dictionary, { limits: DEFAULT_LIMITS });
+const telnet = createTelnetParser(dictionary, { limits: DEFAULT_LIMITS, ...DEFAULT_RULES });
 const batch = new PointBatch();
 
 const subjects: Record<string, (i: number) => number> = {
@@ -30,6 +32,10 @@ const subjects: Record<string, (i: number) => number> = {
   line: (i) => {
     batch.reset(bodies.line[i % 64] as Buffer, 'public');
     return line.parse(batch, 'ns', 0).good;
+  },
+  telnet: (i) => {
+    batch.reset(bodies.telnet[i % 64] as Buffer, 'public');
+    return telnet.parse(batch).good;
   },
 };
 
@@ -61,6 +67,7 @@ const result = {
   pointsPerCpuSecond: Object.fromEntries(Object.keys(subjects).map((n) => [n, Math.round(1e6 / cost(n))])),
   opentsdbVsJsonParse: round3(cost('jsonParse') / cost('opentsdb')),
   lineVsOpentsdb: round3(cost('opentsdb') / cost('line')),
+  telnetVsLine: round3(cost('line') / cost('telnet')),
   lineVsJsonParse: round3(cost('jsonParse') / cost('line')),
 };
 console.log(JSON.stringify(result));
