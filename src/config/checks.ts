@@ -53,10 +53,10 @@ function largestBody(lookup: Lookup): BrokenRule[] {
 /** Without authentication, only this machine may reach the port unless the operator says otherwise. */
 function remoteListen(lookup: Lookup): BrokenRule[] {
   const host = lookup('listen.host') as string | undefined;
-  if (host === undefined || isLoopback(host) || lookup('listen.allowRemoteUnauthenticated') !== false)
-    return [];
+  if (host === undefined || isLoopback(host) || lookup('access.file') !== '') return [];
+  if (lookup('listen.allowRemoteUnauthenticated') !== false) return [];
   const must =
-    'be a loopback address (127.0.0.1, ::1, localhost), because there is no authentication yet; set ' +
+    'be a loopback address (127.0.0.1, ::1, localhost), because access.file is empty; name a file of users, or set ' +
     'listen.allowRemoteUnauthenticated to true if the network itself keeps strangers out';
   return [{ path: 'listen.host', must }];
 }

@@ -6,6 +6,11 @@ const KIB = 1024;
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 
+const optionalPath = {
+  allowed: 'a path of at most 4096 bytes without control characters',
+  test: (value: string) => /^\P{Cc}{0,4096}$/u.test(value),
+};
+
 /** See docs/configuration.md. */
 export const SERVER_OPTIONS = {
   listen: {
@@ -13,7 +18,7 @@ export const SERVER_OPTIONS = {
       default: '127.0.0.1',
       allowed: 'a host name or an IP address',
       test: (value) => /^[A-Za-z0-9.:%_-]{1,255}$/.test(value),
-      doc: 'Address to listen on. Any address but a loopback one also needs `listen.allowRemoteUnauthenticated`.',
+      doc: 'Address to listen on. Any but a loopback one also needs `access.file` or `listen.allowRemoteUnauthenticated`.',
     }),
     port: integer({
       default: 4242,
@@ -25,7 +30,7 @@ export const SERVER_OPTIONS = {
     allowRemoteUnauthenticated: flag({
       default: false,
       doc:
-        'Allows a `listen.host` that other machines can reach. There is no authentication yet: whoever reaches ' +
+        'Allows a `listen.host` that other machines can reach although `access.file` is empty: whoever reaches ' +
         'the port can write, create tables and, with `sql.enabled`, read everything.',
     }),
     keepAliveMs: milliseconds({
@@ -53,6 +58,19 @@ export const SERVER_OPTIONS = {
       min: 1,
       max: 1_000_000,
       doc: 'Open connections; further ones are closed at once. Needs as many file descriptors (`ulimit -n`).',
+    }),
+  },
+  access: {
+    file: text({
+      ...optionalPath,
+      default: '',
+      doc:
+        'YAML file of users, tokens and rights (docs/security.md); it is read again when it changes and on SIGHUP. ' +
+        'Empty: whoever reaches the port may do everything.',
+    }),
+    openMetrics: flag({
+      default: true,
+      doc: 'With `access.file`: `/metrics` needs no credentials. Off: it needs the right `read` in every database.',
     }),
   },
   shutdown: {

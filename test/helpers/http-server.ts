@@ -5,13 +5,13 @@ import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import { createInfluxRoutes } from '../../routes/influx.ts';
 import { createOpenTsdbRoutes } from '../../routes/opentsdb.ts';
-import { createAuth } from '../../src/http/auth.ts';
+import { type Auth, createAuth } from '../../src/http/auth.ts';
 import { type BodyReader, createBodyReader } from '../../src/http/body-reader.ts';
 import { createConnectionOrder } from '../../src/http/connection-order.ts';
 import { createErrorReplies, type ErrorReplies } from '../../src/http/error-handler.ts';
 import { createIntake } from '../../src/http/intake.ts';
 import { createServer } from '../../src/http/server.ts';
-import { OPEN_ACCESS } from '../../src/model/access.ts';
+import { type Access, OPEN_ACCESS } from '../../src/model/access.ts';
 import type { Logger } from '../../src/model/logger.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
@@ -31,6 +31,7 @@ export const MAX_WAITING = 4;
 /** What a test sees of the server. */
 export interface TestServer {
   readonly app: FastifyInstance;
+  readonly auth: Auth;
   readonly port: number;
   readonly url: string;
   readonly ingest: FakeIngest;
@@ -49,6 +50,8 @@ export interface TestServer {
 /** Options of `startServer`. */
 export interface TestServerOptions {
   readonly strictBatches?: boolean;
+  /** Who may do what; undefined: everybody everything. */
+  readonly access?: Access;
   /** Registers further routes. */
   readonly routes?: (server: Omit<TestServer, 'port' | 'url'>) => void;
 }
@@ -69,6 +72,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     points: (route: string, outcome: string, count: number) =>
       void metrics.push(`${route} ${outcome} ${count}`),
     bodyRefused: (reason: string) => void metrics.push(`body ${reason}`),
+    accessRefused: (reason: string) => void metrics.push(`access ${reason}`),
   };
   const limits = {
     maxBodyBytes: MAX_BODY_BYTES,
@@ -77,8 +81,9 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   };
   const bodies = createBodyReader(limits, counters);
   const order = createConnectionOrder(MAX_WAITING);
+  const auth = createAuth(options.access ?? OPEN_ACCESS, counters);
   const intake = createIntake({
-    auth: createAuth(OPEN_ACCESS),
+    auth,
     ingest,
     bodies,
     order,
@@ -92,7 +97,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     { keepAliveMs: 75_000, requestTimeoutMs: 60_000, headersTimeoutMs: 20_000, maxConnections: 1_000 },
     { errors },
   );
-  const server = { app, ingest, bodies, errors, clock, logger, sampler, closing, logs, metrics };
+  const server = { app, auth, ingest, bodies, errors, clock, logger, sampler, closing, logs, metrics };
   const build = {
     version: '1.2.3',
     shortRevision: 'abc',
