@@ -15,9 +15,11 @@ import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
 import { ackOf, openTsdbOptions, pointLimits } from './app-options.ts';
+import { type OpenedTls, openTls } from './app-tls.ts';
 import type { Config } from './config.ts';
 import { type Auth, createAuth } from './http/auth.ts';
 import { type BodyReader, createBodyReader } from './http/body-reader.ts';
+import { createConnectionLimit } from './http/connection-limit.ts';
 import { createConnectionOrder } from './http/connection-order.ts';
 import { createErrorReplies } from './http/error-handler.ts';
 import { createIntake } from './http/intake.ts';
@@ -71,16 +73,21 @@ export async function buildApp(config: Config, logger: Logger, openers: Openers 
     stack: createCloseStack(logger),
   };
   try {
-    const access = openAccess(base);
-    return createApp(base, await openCore(base, openers), access);
+    const doors = { access: openAccess(base), tls: openTls(base) };
+    return createApp(base, await openCore(base, openers), doors);
   } catch (error) {
     await base.stack.close(CLOSE_PART_MS);
     throw error;
   }
 }
 
+interface Doors {
+  readonly access: OpenedAccess;
+  readonly tls: OpenedTls;
+}
+
 /** The server and its routes, and how to stop. */
-function createApp(base: Base, core: Core, { access, reload }: OpenedAccess): App {
+function createApp(base: Base, core: Core, { access, tls }: Doors): App {
   const { config, clock, logger, sampler, metrics, stack } = base;
   const closing = createAbortController();
   const state = { ready: false };
@@ -95,8 +102,11 @@ function createApp(base: Base, core: Core, { access, reload }: OpenedAccess): Ap
     'Bytes of request bodies held.',
     () => bodies.stats().bodyBytes,
   );
-  const auth = createAuth(access, metrics.http);
-  const server = createServer(config.listen, { errors });
+  const auth = createAuth(access.access, metrics.http);
+  const limit = createConnectionLimit(config.listen.maxConnectionsPerAddress);
+  metrics.gauge('sluice_connections_open', 'Open connections.', () => limit.stats().open);
+  metrics.gauge('sluice_connection_addresses', 'Addresses that have some.', () => limit.stats().addresses);
+  const server = createServer(config.listen, { errors, limit, tls: tls.layer, metrics: metrics.http });
   const signal = closing.signal;
   registerWrites(server, base, { core, bodies, errors, auth, closing: signal });
   const ack = ackOf(config);
@@ -115,12 +125,15 @@ function createApp(base: Base, core: Core, { access, reload }: OpenedAccess): Ap
     void server.register(createSqlRoutes(options, deps));
   }
   return {
-    reload,
+    reload() {
+      access.reload();
+      tls.reload();
+    },
     async listen() {
       const { host, port } = config.listen;
       const url = await server.listen({ host, port });
       state.ready = true;
-      return url;
+      return tls.layer === undefined ? url : url.replace('http:', 'https:');
     },
     async close() {
       state.ready = false;

@@ -121,6 +121,7 @@ function httpMetrics(make: Factory): HttpMetrics {
     'Requests without known credentials or without the right.',
     'reason',
   );
+  const connections = make.tally('sluice_connections_refused_total', 'Connections closed at once.', 'reason');
   return {
     answered(route, status, durationMs) {
       requests.inc({ route, status });
@@ -129,6 +130,7 @@ function httpMetrics(make: Factory): HttpMetrics {
     points: (route, outcome, count) => points.inc({ route, outcome }, count),
     bodyRefused: (reason) => bodies.inc({ reason }),
     accessRefused: (reason) => refused(reason),
+    connectionRefused: (reason) => connections(reason),
   };
 }
 

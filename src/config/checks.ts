@@ -25,9 +25,15 @@ const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
 
 /** All broken rules. */
 export function checkRules(lookup: Lookup): readonly BrokenRule[] {
-  return [brokenOrder, largestBody, remoteListen, sameColumn, logNeedsSpool, checkEtcdRules].flatMap((rule) =>
-    rule(lookup),
-  );
+  return [
+    brokenOrder,
+    largestBody,
+    remoteListen,
+    tlsFiles,
+    sameColumn,
+    logNeedsSpool,
+    checkEtcdRules,
+  ].flatMap((rule) => rule(lookup));
 }
 
 function brokenOrder(lookup: Lookup): BrokenRule[] {
@@ -63,6 +69,21 @@ function remoteListen(lookup: Lookup): BrokenRule[] {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** A key without a certificate, or the other way round; and who is to sign what clients show. */
+function tlsFiles(lookup: Lookup): BrokenRule[] {
+  const given = (path: OptionPath): boolean => lookup(path) !== undefined && lookup(path) !== '';
+  const needs = (path: OptionPath, other: OptionPath): BrokenRule[] =>
+    given(other) && lookup(path) === '' ? [{ path, must: `be set too, because ${other} is` }] : [];
+  const asked = lookup('tls.clientAuth') !== undefined && lookup('tls.clientAuth') !== 'none';
+  const must = 'be set too, because tls.clientAuth asks for certificates';
+  return [
+    ...needs('tls.certFile', 'tls.keyFile'),
+    ...needs('tls.keyFile', 'tls.certFile'),
+    ...needs('tls.certFile', 'tls.clientCaFile'),
+    ...(asked && lookup('tls.clientCaFile') === '' ? [{ path: 'tls.clientCaFile' as const, must }] : []),
+  ];
 }
 
 function logNeedsSpool(lookup: Lookup): BrokenRule[] {

@@ -1,15 +1,11 @@
 /** Options of the process as a server: sockets, stopping, logging, and the limits on what one client may send. */
 import { bytes, choice, flag, integer, milliseconds, text } from './option.ts';
+import { optionalPath } from './options-tls.ts';
 
 const HOUR_MS = 3_600_000;
 const KIB = 1024;
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
-
-const optionalPath = {
-  allowed: 'a path of at most 4096 bytes without control characters',
-  test: (value: string) => /^\P{Cc}{0,4096}$/u.test(value),
-};
 
 /** See docs/configuration.md. */
 export const SERVER_OPTIONS = {
@@ -59,11 +55,17 @@ export const SERVER_OPTIONS = {
       max: 1_000_000,
       doc: 'Open connections; further ones are closed at once. Needs as many file descriptors (`ulimit -n`).',
     }),
+    maxConnectionsPerAddress: integer({
+      default: 5_000,
+      min: 0,
+      max: 1_000_000,
+      zero: 'no limit',
+      doc: 'Open connections of one address; further ones are closed at once. Behind a proxy, all clients are one.',
+    }),
   },
   access: {
     file: text({
       ...optionalPath,
-      default: '',
       doc:
         'YAML file of users, tokens and rights (docs/security.md); it is read again when it changes and on SIGHUP. ' +
         'Empty: whoever reaches the port may do everything.',

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
 import type { Access, Principal, Right } from '../model/access.ts';
+import { certificateCredentials } from './client-certificate.ts';
 import { readCredentials } from './credentials.ts';
 import type { HttpMetrics } from './http-metrics.ts';
 
@@ -36,7 +37,7 @@ export function createAuth(access: Access, metrics: Pick<HttpMetrics, 'accessRef
   }
   return {
     authorize(request, right, database) {
-      const principal = access.identify(readCredentials(request));
+      const principal = access.identify(readCredentials(request) ?? certificateCredentials(request.socket));
       if (principal instanceof Promise) return principal.then((known) => allowed(known, right, database));
       return allowed(principal, right, database);
     },

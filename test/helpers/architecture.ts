@@ -24,14 +24,14 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/util': {
       parts: ['src/model', 'src/errors.ts'],
       packages: [],
-      builtins: ['node:events', 'node:fs', 'node:timers'],
+      builtins: ['node:crypto', 'node:events', 'node:fs', 'node:timers'],
     },
     'src/protocol': { parts: STAGE, packages: [], builtins: ['node:buffer'] },
     'src/guard': { parts: STAGE, packages: ['bottleneck', 'lru-cache', 're2js'], builtins: ['node:crypto'] },
     'src/ddl': {
       parts: STAGE,
       packages: ['bottleneck', 'lru-cache', 'etcd3', 'cockatiel'],
-      builtins: ['node:crypto', 'node:fs', 'node:http', 'node:https', 'node:stream', 'node:tls'],
+      builtins: ['node:crypto', 'node:http', 'node:https', 'node:stream', 'node:tls'],
     },
     'src/sink': { parts: STAGE, packages: [], builtins: [] },
     'src/sink/discard': { parts: STAGE, packages: [], builtins: ['node:crypto'] },
@@ -50,7 +50,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['classic-level'],
       builtins: ['node:buffer', 'node:fs', 'node:path', 'node:zlib'],
     },
-    'src/http': { parts: STAGE, packages: ['fastify'], builtins: ['node:http', 'node:zlib'] },
+    'src/http': {
+      parts: STAGE,
+      packages: ['fastify'],
+      builtins: ['node:http', 'node:net', 'node:tls', 'node:zlib'],
+    },
     'src/access': { parts: STAGE, packages: ['lru-cache', 'yaml'], builtins: ['node:crypto'] },
     'src/ingest': { parts: STAGE, packages: [], builtins: [] },
     'src/metrics': {
@@ -108,7 +112,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: [],
       builtins: [],
     },
-    'src/app': { parts: 'all', packages: ['fastify'], builtins: ['node:fs', 'node:http'] },
+    'src/app': { parts: 'all', packages: ['fastify'], builtins: ['node:crypto', 'node:fs', 'node:http'] },
     'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {
       parts: [

@@ -7,6 +7,7 @@ import { createInfluxRoutes } from '../../routes/influx.ts';
 import { createOpenTsdbRoutes } from '../../routes/opentsdb.ts';
 import { type Auth, createAuth } from '../../src/http/auth.ts';
 import { type BodyReader, createBodyReader } from '../../src/http/body-reader.ts';
+import { createConnectionLimit } from '../../src/http/connection-limit.ts';
 import { createConnectionOrder } from '../../src/http/connection-order.ts';
 import { createErrorReplies, type ErrorReplies } from '../../src/http/error-handler.ts';
 import { createIntake } from '../../src/http/intake.ts';
@@ -50,6 +51,8 @@ export interface TestServer {
 /** Options of `startServer`. */
 export interface TestServerOptions {
   readonly strictBatches?: boolean;
+  /** Connections of one address; undefined: any number. */
+  readonly maxPerAddress?: number;
   /** Who may do what; undefined: everybody everything. */
   readonly access?: Access;
   /** Registers further routes. */
@@ -72,6 +75,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     points: (route: string, outcome: string, count: number) =>
       void metrics.push(`${route} ${outcome} ${count}`),
     bodyRefused: (reason: string) => void metrics.push(`body ${reason}`),
+    connectionRefused: (reason: string) => void metrics.push(`connection ${reason}`),
     accessRefused: (reason: string) => void metrics.push(`access ${reason}`),
   };
   const limits = {
@@ -95,7 +99,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   const dictionary = new SeriesDictionary({ maxSeries: 1_000, maxBytes: 1_000_000 }, 7);
   const app = createServer(
     { keepAliveMs: 75_000, requestTimeoutMs: 60_000, headersTimeoutMs: 20_000, maxConnections: 1_000 },
-    { errors },
+    { errors, metrics: counters, limit: createConnectionLimit(options.maxPerAddress ?? 0), tls: undefined },
   );
   const server = { app, auth, ingest, bodies, errors, clock, logger, sampler, closing, logs, metrics };
   const build = {
