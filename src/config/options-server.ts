@@ -157,6 +157,14 @@ export const SERVER_OPTIONS = {
       max: 1_000_000,
       doc: 'Distinct metrics or measurements of one request; points of further ones are refused, with the reason.',
     }),
+    pointsPerRequest: integer({
+      default: 500_000,
+      min: 1_000,
+      max: 100_000_000,
+      doc:
+        'Points (lines, blank ones and comments included) of one request. More: 413, and nothing of it is stored. ' +
+        'It bounds how long one body keeps all others waiting.',
+    }),
     jsonDepth: integer({
       default: 100,
       min: 3,

@@ -53,6 +53,8 @@ export interface TestServerOptions {
   readonly strictBatches?: boolean;
   /** Connections of one address; undefined: any number. */
   readonly maxPerAddress?: number;
+  /** Points of one request; undefined: many. */
+  readonly pointsPerRequest?: number;
   /** Who may do what; undefined: everybody everything. */
   readonly access?: Access;
   /** Registers further routes. */
@@ -96,6 +98,8 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     clock,
     closing: closing.signal,
   });
+  const { pointsPerRequest = DEFAULT_LIMITS.pointsPerRequest } = options;
+  const pointLimits = { ...DEFAULT_LIMITS, pointsPerRequest };
   const dictionary = new SeriesDictionary({ maxSeries: 1_000, maxBytes: 1_000_000 }, 7);
   const app = createServer(
     { keepAliveMs: 75_000, requestTimeoutMs: 60_000, headersTimeoutMs: 20_000, maxConnections: 1_000 },
@@ -112,12 +116,12 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     repository: '/r',
     branch: 'main',
   };
-  const parser = createOpenTsdbParser(dictionary, { ...DEFAULT_RULES, limits: DEFAULT_LIMITS });
+  const parser = createOpenTsdbParser(dictionary, { ...DEFAULT_RULES, limits: pointLimits });
   app.register(createOpenTsdbRoutes({ database: 'public' }, { intake, parser, errors, build }));
   app.register(
     createInfluxRoutes(
       { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false },
-      { intake, parser: createLineParser(dictionary, { limits: DEFAULT_LIMITS }), errors, clock },
+      { intake, parser: createLineParser(dictionary, { limits: pointLimits }), errors, clock },
     ),
   );
   options.routes?.(server);
