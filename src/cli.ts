@@ -3,6 +3,7 @@
  * process is not ended here; main.ts acts on the answer.
  */
 import { parseArgs } from 'node:util';
+import { readAccessArguments } from './commands/access.ts';
 import { type DeadLetterCommand, type FindFolder, readDeadLetterArguments } from './commands/dead-letter.ts';
 import { type Config, type ConfigOrigin, type ConfigSources, loadConfig, printConfig } from './config.ts';
 
@@ -17,6 +18,7 @@ export type CliAction =
 
 const USAGE = `Usage: sluice [options]
        sluice dead-letter ls | show | replay ...    (--help tells more)
+       sluice access token | password NAME          (--help tells more)
 
 Options:
   --config FILE     configuration file (YAML); also SLUICE_CONFIG
@@ -38,6 +40,7 @@ export function readCommandLine(
   version: string,
   origin: Omit<ConfigOrigin, 'file'> = {},
 ): CliAction {
+  if (args[0] === 'access') return readAccessArguments(args.slice(1));
   if (args[0] === 'dead-letter') return readDeadLetterArguments(args.slice(1), deadLetterFolder(origin));
   const flags = parseFlags(args);
   if (typeof flags === 'string') return { kind: 'exit', exitCode: 2, text: `sluice: ${flags}\n\n${USAGE}` };

@@ -66,6 +66,7 @@ async function run(config: Config): Promise<void> {
     process.exitCode = badConfig ? BAD_CONFIG : FAILED;
     return;
   }
+  process.on('SIGHUP', () => app.reload());
   await serve(app, stop, logger);
   const { failed } = await app.close();
   logger.info({ failed }, 'stopped');

@@ -30,6 +30,9 @@ export interface ErrorReplyDeps {
   readonly random: Random;
 }
 
+/** RFC 9110 wants one with every 401; a protocol's shape may hold its own. */
+const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="sluice"' };
+
 /** Makes the error replies that all routes share. */
 export function createErrorReplies(deps: ErrorReplyDeps): ErrorReplies {
   function of(error: unknown, agent: string | undefined, shape: ProblemShape): HttpReply {
@@ -40,7 +43,8 @@ export function createErrorReplies(deps: ErrorReplyDeps): ErrorReplies {
         deps.logger[level]({ err: error, code: problem.code, suppressed }, 'request failed');
       });
     }
-    return shape(problem);
+    const reply = shape(problem);
+    return problem.status === 401 ? { ...reply, headers: { ...CHALLENGE, ...reply.headers } } : reply;
   }
   return {
     of,
