@@ -46,6 +46,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     names: sink.names,
     metrics: metrics.guard,
     controlPlaneOk: () => true,
+    paused: () => queue.control.isPaused(),
     random: systemRandom,
     pace: createPace(1_000 / config.guard.lookupsPerSec),
   });
@@ -74,7 +75,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     metrics: metrics.ingest,
   });
-  return { ingest, flush, queue, sql, keeping };
+  return { ingest, flush, guard, queue, sql, keeping };
 }
 
 async function openDisk(

@@ -9,6 +9,7 @@ import { createInfluxRoutes } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
 import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
+import { registerAdmin, registerOpenApi } from './app-admin.ts';
 import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
@@ -91,10 +92,13 @@ function createApp(base: Base, core: Core): App {
     'Bytes of request bodies held.',
     () => bodies.stats().bodyBytes,
   );
-  const auth = createAuth(OPEN_ACCESS);
+  const access = OPEN_ACCESS;
+  const auth = createAuth(access);
   const server = createServer(config.listen, { errors });
   const signal = closing.signal;
+  registerOpenApi(server);
   registerWrites(server, base, { core, bodies, errors, auth, closing: signal });
+  registerAdmin(server, base, { core, access, auth, errors, closing: signal });
   const ack = ackOf(config);
   const health = (): Health => healthOf(core, { ready: state.ready, ack });
   void server.register(

@@ -107,7 +107,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: [],
       builtins: [],
     },
-    'src/app': { parts: 'all', packages: ['fastify'], builtins: ['node:fs'] },
+    'src/app': { parts: 'all', packages: ['fastify', '@fastify/swagger'], builtins: ['node:fs'] },
     'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {
       parts: [
@@ -123,9 +123,10 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['pino'],
       builtins: ['node:events'],
     },
+    'src/admin': { parts: STAGE, packages: ['typebox'], builtins: [] },
     routes: {
-      parts: [...STAGE, 'src/http'],
-      packages: ['fastify'],
+      parts: [...STAGE, 'src/http', 'src/admin'],
+      packages: ['fastify', '@fastify/type-provider-typebox', 'typebox'],
       builtins: ['node:crypto'],
     },
   } satisfies Record<string, PartRule>),
