@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createAdminRoutes } from '../../routes/admin.ts';
+import type { Admin } from '../../src/admin/admin.ts';
+import { createAuth } from '../../src/http/auth.ts';
+import { createErrorReplies } from '../../src/http/error-handler.ts';
+import { createServer } from '../../src/http/server.ts';
+import type { Principal } from '../../src/model/access.ts';
+import { createSystemClock } from '../../src/util/clock.ts';
+import { SILENT } from '../helpers/ddl-harness.ts';
 import { post, startGateway, temporaryFolder } from '../helpers/gateway.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -17,7 +25,48 @@ async function act(url: string): Promise<{ status: number; json: Json }> {
 const point = (metric: string): string =>
   JSON.stringify({ metric, timestamp: 1_700_000_000, value: 1, tags: { host: 'a' } });
 
+const ROUTES: readonly (readonly ['GET' | 'POST', string])[] = [
+  ['GET', 'status'],
+  ['GET', 'tasks'],
+  ['GET', 'failures'],
+  ['GET', 'lanes'],
+  ['POST', 'forget?all=true'],
+  ['POST', 'retry?database=d&table=t'],
+  ['POST', 'pause?reason=r'],
+  ['POST', 'resume'],
+  ['POST', 'drain'],
+];
+
 describe('the admin API', () => {
+  it('refuses every route to those who lack the right, and does nothing for them', async (t) => {
+    const lame: Principal = { name: 'writer', tenant: undefined, may: (right) => right === 'write' };
+    for (const [principal, status] of [
+      [lame, 403],
+      [undefined, 401],
+    ] as const) {
+      const auth = createAuth({ identify: () => principal });
+      const errors = createErrorReplies({
+        logger: SILENT,
+        sampler: { sample: assert.fail },
+        random: () => 0.5,
+      });
+      const nothing = new Proxy({}, { get: () => assert.fail }) as Admin;
+      const closing = new AbortController().signal;
+      const app = createServer(
+        { keepAliveMs: 75_000, requestTimeoutMs: 60_000, headersTimeoutMs: 60_000, maxConnections: 10 },
+        { errors },
+      );
+      t.after(() => app.close());
+      await app.register(
+        createAdminRoutes({ admin: nothing, auth, errors, clock: createSystemClock(), closing }),
+      );
+      for (const [method, route] of ROUTES) {
+        const answer = await app.inject({ method, url: `/admin/${route}` });
+        assert.equal(answer.statusCode, status, route);
+      }
+    }
+  });
+
   it('pauses and resumes creates, whose rows wait on disk meanwhile', async (t) => {
     const { url, logs } = await startGateway(t, temporaryFolder(t));
     const pausing = await act(`${url}/admin/pause?reason=maintenance`);
@@ -48,9 +97,8 @@ describe('the admin API', () => {
     const { json } = await get(`${url}/openapi.json`);
     assert.equal(json['openapi'], '3.1.0');
     const paths = json['paths'] as Readonly<Record<string, Readonly<Record<string, Json>>>>;
-    const routes = 'status tasks failures lanes forget retry pause resume drain'.split(' ');
-    for (const route of routes) {
-      const [operation] = Object.values(paths[`/admin/${route}`] ?? {});
+    for (const [method, route] of ROUTES) {
+      const operation = paths[`/admin/${route.replace(/\?.*/, '')}`]?.[method.toLowerCase()];
       assert.ok(operation?.['responses'], route);
     }
     assert.ok(paths['/api/put']);
