@@ -11,6 +11,7 @@ import { createMetricsRoutes } from '../routes/metrics.ts';
 import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
 import { type OpenedAccess, openAccess } from './app-access.ts';
+import { registerAdmin, registerOpenApi } from './app-admin.ts';
 import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
@@ -108,7 +109,9 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
   metrics.gauge('sluice_connection_addresses', 'Addresses that have some.', () => limit.stats().addresses);
   const server = createServer(config.listen, { errors, limit, tls: tls.layer, metrics: metrics.http });
   const signal = closing.signal;
+  registerOpenApi(server);
   registerWrites(server, base, { core, bodies, errors, auth, closing: signal });
+  registerAdmin(server, base, { core, access: access.access, auth, errors, closing: signal });
   const ack = ackOf(config);
   const health = (): Health => healthOf(core, { ready: state.ready, ack });
   void server.register(

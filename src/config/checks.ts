@@ -67,7 +67,8 @@ function remoteListen(lookup: Lookup): BrokenRule[] {
   return [{ path: 'listen.host', must }];
 }
 
-function isLoopback(host: string): boolean {
+/** True for the addresses that only this machine reaches. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 

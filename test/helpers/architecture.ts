@@ -119,7 +119,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: [],
       builtins: [],
     },
-    'src/app': { parts: 'all', packages: ['fastify'], builtins: ['node:crypto', 'node:fs', 'node:http'] },
+    'src/app': {
+      parts: 'all',
+      packages: ['fastify', '@fastify/swagger'],
+      builtins: ['node:crypto', 'node:fs', 'node:http'],
+    },
     'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {
       parts: [
@@ -135,9 +139,10 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['pino'],
       builtins: ['node:events'],
     },
+    'src/admin': { parts: STAGE, packages: ['typebox'], builtins: [] },
     routes: {
-      parts: [...STAGE, 'src/http'],
-      packages: ['fastify'],
+      parts: [...STAGE, 'src/http', 'src/admin'],
+      packages: ['fastify', '@fastify/type-provider-typebox', 'typebox'],
       builtins: ['node:crypto', 'node:http'],
     },
   } satisfies Record<string, PartRule>),
