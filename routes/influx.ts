@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorReplies } from '../src/http/error-handler.ts';
 import type { Query } from '../src/http/influx-parameters.ts';
-import { readWriteParameters } from '../src/http/influx-parameters.ts';
+import { databaseOf, readWriteParameters } from '../src/http/influx-parameters.ts';
 import {
   type InfluxVersion,
   influxError,
@@ -19,12 +19,28 @@ import { firstParameter, type HttpReply, sendReply } from '../src/http/reply.ts'
 import type { Clock } from '../src/model/clock.ts';
 import type { LineParser } from '../src/model/parse-result.ts';
 
+/** A place where the endpoints are found, and how a write there names its database. */
+export interface InfluxMount {
+  /** Before every path: empty, or for instance `/influx`. */
+  readonly prefix: string;
+  /** The database of a write; empty: the request names none, which is answered in the version's own words. */
+  readonly databaseOf: (version: InfluxVersion, request: FastifyRequest) => string;
+}
+
+/** InfluxDB's own paths and parameters. */
+export const ROOT_MOUNT: InfluxMount = {
+  prefix: '',
+  databaseOf: (version, request) => databaseOf(version, request.query as Query),
+};
+
 /** Options of the InfluxDB routes. */
 export interface InfluxRouteOptions {
   /** Told in X-Influxdb-Version; some clients choose their dialect by it. */
   readonly reportedVersion: string;
   /** On v2, one malformed line refuses the whole request, as InfluxDB 2 does. */
   readonly strictBatches: boolean;
+  /** Where the endpoints are found. */
+  readonly mounts: readonly InfluxMount[];
 }
 
 /** What the InfluxDB routes need. */
@@ -39,6 +55,8 @@ const ROUTES: Readonly<Record<InfluxVersion, IntakeRoute>> = {
   v1: intakeRoute('influx_write', 'v1'),
   v2: intakeRoute('influx_v2_write', 'v2'),
 };
+
+const WRITE_PATHS: Readonly<Record<InfluxVersion, string>> = { v1: '/write', v2: '/api/v2/write' };
 
 const MAX_REQUEST_ID = 128;
 
@@ -55,9 +73,14 @@ export function createInfluxRoutes(
     return sendReply(reply, answer);
   }
 
-  function write(version: InfluxVersion, request: FastifyRequest): Promise<HttpReply> | HttpReply {
+  function write(
+    version: InfluxVersion,
+    mount: InfluxMount,
+    request: FastifyRequest,
+  ): Promise<HttpReply> | HttpReply {
     const route = ROUTES[version];
-    const parameters = readWriteParameters(version, request.query as Query);
+    const database = mount.databaseOf(version, request);
+    const parameters = readWriteParameters(version, request.query as Query, database);
     if ('status' in parameters) return deps.intake.refuse(route, parameters);
     const allOrNothing = version === 'v2' && options.strictBatches;
     return deps.intake.handle(route, request, parameters.database, async (exchange) => {
@@ -68,8 +91,9 @@ export function createInfluxRoutes(
     });
   }
 
-  function writeRoute(app: FastifyInstance, path: string, version: InfluxVersion): void {
-    app.post(path, async (request, reply) => send(request, reply, await write(version, request)));
+  function writeRoute(app: FastifyInstance, mount: InfluxMount, version: InfluxVersion): void {
+    const path = mount.prefix + WRITE_PATHS[version];
+    app.post(path, async (request, reply) => send(request, reply, await write(version, mount, request)));
     app.options(path, (request, reply) => send(request, reply, NO_CONTENT));
     app.route({
       method: ['GET', 'PUT', 'PATCH', 'DELETE'],
@@ -88,10 +112,13 @@ export function createInfluxRoutes(
       const shape = ROUTES.v1.shape;
       return send(request, reply, deps.errors.of(error, request.headers['user-agent'], shape));
     });
-    writeRoute(app, '/write', 'v1');
-    writeRoute(app, '/api/v2/write', 'v2');
-    app.get('/ping', (request, reply) => send(request, reply, pong(request.query as Query, options)));
-    app.options('/ping', (request, reply) => send(request, reply, NO_CONTENT));
+    for (const mount of options.mounts) {
+      writeRoute(app, mount, 'v1');
+      writeRoute(app, mount, 'v2');
+      const ping = `${mount.prefix}/ping`;
+      app.get(ping, (request, reply) => send(request, reply, pong(request.query as Query, options)));
+      app.options(ping, (request, reply) => send(request, reply, NO_CONTENT));
+    }
   };
 }
 

@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { createHealthRoutes, type Health } from '../routes/health.ts';
-import { createInfluxRoutes } from '../routes/influx.ts';
+import { createInfluxRoutes, ROOT_MOUNT } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
 import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
@@ -162,7 +162,8 @@ function registerWrites(
   void server.register(
     createOpenTsdbRoutes({ database: config.opentsdb.database }, { intake, parser: opentsdb, errors, build }),
   );
-  void server.register(createInfluxRoutes(config.influx, { intake, parser: line, errors, clock }));
+  const influx = { ...config.influx, mounts: [ROOT_MOUNT] };
+  void server.register(createInfluxRoutes(influx, { intake, parser: line, errors, clock }));
 }
 
 /** Lets requests finish within the time, then ends what is left. */

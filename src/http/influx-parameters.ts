@@ -35,12 +35,18 @@ const CONSISTENCIES: ReadonlySet<string> = new Set(['', 'any', 'one', 'quorum', 
 /** Retention policies that mean the database itself. */
 const DEFAULT_POLICIES: ReadonlySet<string> = new Set(['', "''", 'autogen', 'default']);
 
-/** Reads the parameters in the order in which the version's own server checks them. */
-export function readWriteParameters(version: InfluxVersion, query: Query): WriteParameters | HttpReply {
+/**
+ * Reads the parameters in the order in which the version's own server checks them. `database`: where the write goes,
+ * empty when the request does not say.
+ */
+export function readWriteParameters(
+  version: InfluxVersion,
+  query: Query,
+  database: string,
+): WriteParameters | HttpReply {
   const unit = firstParameter(query['precision']) ?? '';
   const precision = PRECISIONS.get(unit);
   if (precision === undefined) return influxError(version, 400, wrongPrecision(version, unit));
-  const database = version === 'v1' ? v1Database(query) : v2Database(query);
   if (database === '') return missingDatabase(version);
   // NUL separates names in keys all over the gateway
   if (database.includes('\0')) return influxError(version, 400, 'invalid database name');
@@ -48,6 +54,11 @@ export function readWriteParameters(version: InfluxVersion, query: Query): Write
     return influxError('v1', 400, 'invalid consistency level');
   }
   return { database, precision };
+}
+
+/** The database that a write of this version names by its parameters, empty when it names none. */
+export function databaseOf(version: InfluxVersion, query: Query): string {
+  return version === 'v1' ? v1Database(query) : v2Database(query);
 }
 
 function wrongPrecision(version: InfluxVersion, unit: string): string {

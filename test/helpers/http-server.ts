@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
-import { createInfluxRoutes } from '../../routes/influx.ts';
+import { createInfluxRoutes, ROOT_MOUNT } from '../../routes/influx.ts';
 import { createOpenTsdbRoutes } from '../../routes/opentsdb.ts';
 import { createAuth } from '../../src/http/auth.ts';
 import { type BodyReader, createBodyReader } from '../../src/http/body-reader.ts';
@@ -107,7 +107,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   app.register(createOpenTsdbRoutes({ database: 'public' }, { intake, parser, errors, build }));
   app.register(
     createInfluxRoutes(
-      { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false },
+      { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false, mounts: [ROOT_MOUNT] },
       { intake, parser: createLineParser(dictionary, { limits: DEFAULT_LIMITS }), errors, clock },
     ),
   );
