@@ -1,23 +1,15 @@
 /**
- * InfluxDB over HTTP: writes of v1 and v2, and the probes clients send first. Every answer carries InfluxDB's
- * identification headers. Content types are ignored; credentials are neither read nor logged.
+ * InfluxDB over HTTP: writes of v1, v2 and v3, `/query`, and the probes clients send first. Every answer carries InfluxDB's
+ * identification headers. Content types are ignored, and credentials never logged.
  */
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorReplies } from '../src/http/error-handler.ts';
-import type { Query } from '../src/http/influx-parameters.ts';
-import { databaseOf, readWriteParameters } from '../src/http/influx-parameters.ts';
-import {
-  type InfluxVersion,
-  influxError,
-  influxProblem,
-  NO_CONTENT,
-  writeReply,
-} from '../src/http/influx-reply.ts';
-import type { Intake, IntakeRoute } from '../src/http/intake.ts';
-import { firstParameter, type HttpReply, sendReply } from '../src/http/reply.ts';
-import type { Clock } from '../src/model/clock.ts';
-import type { LineParser } from '../src/model/parse-result.ts';
+import { databaseOf, type Query } from '../src/http/influx-parameters.ts';
+import { createInfluxQuery, type InfluxQueryDeps } from '../src/http/influx-query.ts';
+import { type InfluxVersion, influxError } from '../src/http/influx-reply.ts';
+import { createInfluxWrite, INFLUX_ROUTES, type InfluxWriteDeps } from '../src/http/influx-write.ts';
+import { firstParameter, type HttpReply, headerText, NO_CONTENT, sendReply } from '../src/http/reply.ts';
 
 /** A place where the endpoints are found, and how a write there names its database. */
 export interface InfluxMount {
@@ -44,19 +36,15 @@ export interface InfluxRouteOptions {
 }
 
 /** What the InfluxDB routes need. */
-export interface InfluxRouteDeps {
-  readonly intake: Intake;
-  readonly parser: LineParser;
+export interface InfluxRouteDeps extends InfluxWriteDeps, InfluxQueryDeps {
   readonly errors: ErrorReplies;
-  readonly clock: Pick<Clock, 'wallNow'>;
 }
 
-const ROUTES: Readonly<Record<InfluxVersion, IntakeRoute>> = {
-  v1: intakeRoute('influx_write', 'v1'),
-  v2: intakeRoute('influx_v2_write', 'v2'),
-};
-
-const WRITE_PATHS: Readonly<Record<InfluxVersion, string>> = { v1: '/write', v2: '/api/v2/write' };
+const WRITE_PATHS: readonly (readonly [InfluxVersion, string])[] = [
+  ['v1', '/write'],
+  ['v2', '/api/v2/write'],
+  ['v3', '/api/v3/write_lp'],
+];
 
 const MAX_REQUEST_ID = 128;
 
@@ -67,33 +55,19 @@ export function createInfluxRoutes(
 ): (app: FastifyInstance) => Promise<void> {
   const identity = { 'X-Influxdb-Version': options.reportedVersion, 'X-Influxdb-Build': 'OSS' };
 
+  const write = createInfluxWrite(options, deps);
+  const query = createInfluxQuery(deps);
+
   function send(request: FastifyRequest, reply: FastifyReply, answer: HttpReply): FastifyReply {
     const id = requestId(request);
     reply.headers(identity).header('X-Request-Id', id).header('Request-Id', id);
     return sendReply(reply, answer);
   }
 
-  function write(
-    version: InfluxVersion,
-    mount: InfluxMount,
-    request: FastifyRequest,
-  ): Promise<HttpReply> | HttpReply {
-    const route = ROUTES[version];
-    const database = mount.databaseOf(version, request);
-    const parameters = readWriteParameters(version, request.query as Query, database);
-    if ('status' in parameters) return deps.intake.refuse(route, parameters);
-    const allOrNothing = version === 'v2' && options.strictBatches;
-    return deps.intake.handle(route, request, parameters.database, async (exchange) => {
-      const { batch } = exchange;
-      const parsed = deps.parser.parse(batch, parameters.precision, deps.clock.wallNow());
-      const result = await exchange.submit(parsed, { allOrNothing });
-      return writeReply(version, { body: batch.body, parsed, result });
-    });
-  }
-
-  function writeRoute(app: FastifyInstance, mount: InfluxMount, version: InfluxVersion): void {
-    const path = mount.prefix + WRITE_PATHS[version];
-    app.post(path, async (request, reply) => send(request, reply, await write(version, mount, request)));
+  function writeRoute(app: FastifyInstance, path: string, version: InfluxVersion, mount: InfluxMount): void {
+    app.post(path, async (request, reply) =>
+      send(request, reply, await write(version, request, mount.databaseOf(version, request))),
+    );
     app.options(path, (request, reply) => send(request, reply, NO_CONTENT));
     app.route({
       method: ['GET', 'PUT', 'PATCH', 'DELETE'],
@@ -109,21 +83,20 @@ export function createInfluxRoutes(
 
   return async (app) => {
     app.setErrorHandler((error, request, reply) => {
-      const shape = ROUTES.v1.shape;
+      const { shape } = INFLUX_ROUTES.v1;
       return send(request, reply, deps.errors.of(error, request.headers['user-agent'], shape));
     });
     for (const mount of options.mounts) {
-      writeRoute(app, mount, 'v1');
-      writeRoute(app, mount, 'v2');
+      for (const [version, path] of WRITE_PATHS) writeRoute(app, mount.prefix + path, version, mount);
       const ping = `${mount.prefix}/ping`;
       app.get(ping, (request, reply) => send(request, reply, pong(request.query as Query, options)));
+      const queries = `${mount.prefix}/query`;
+      app.get(queries, async (request, reply) => send(request, reply, await query(request)));
+      app.post(queries, async (request, reply) => send(request, reply, await query(request)));
+      app.options(queries, (request, reply) => send(request, reply, NO_CONTENT));
       app.options(ping, (request, reply) => send(request, reply, NO_CONTENT));
     }
   };
-}
-
-function intakeRoute(route: IntakeRoute['route'], version: InfluxVersion): IntakeRoute {
-  return { route, source: 'influx', shape: (problem) => influxProblem(version, problem), toUtf8: undefined };
 }
 
 function pong(query: Query, options: InfluxRouteOptions): HttpReply {
@@ -138,5 +111,5 @@ function pong(query: Query, options: InfluxRouteOptions): HttpReply {
 
 function requestId(request: FastifyRequest): string {
   const given = request.headers['x-request-id'] ?? request.headers['request-id'];
-  return typeof given === 'string' && given !== '' ? given.slice(0, MAX_REQUEST_ID) : randomUUID();
+  return typeof given === 'string' && given !== '' ? headerText(given, MAX_REQUEST_ID) : randomUUID();
 }

@@ -74,7 +74,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     metrics: metrics.ingest,
   });
-  return { ingest, flush, queue, sql, keeping };
+  return { ingest, databases: () => guard.databases(), flush, queue, sql, keeping };
 }
 
 async function openDisk(

@@ -163,7 +163,17 @@ function registerWrites(
     createOpenTsdbRoutes({ database: config.opentsdb.database }, { intake, parser: opentsdb, errors, build }),
   );
   const influx = { ...config.influx, mounts: [ROOT_MOUNT] };
-  void server.register(createInfluxRoutes(influx, { intake, parser: line, errors, clock }));
+  void server.register(
+    createInfluxRoutes(influx, {
+      intake,
+      parser: line,
+      errors,
+      clock,
+      auth,
+      bodies,
+      databases: core.databases,
+    }),
+  );
 }
 
 /** Lets requests finish within the time, then ends what is left. */

@@ -50,7 +50,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['classic-level'],
       builtins: ['node:buffer', 'node:fs', 'node:path', 'node:zlib'],
     },
-    'src/http': { parts: STAGE, packages: ['fastify'], builtins: ['node:http', 'node:zlib'] },
+    'src/http': { parts: STAGE, packages: ['fastify'], builtins: ['node:buffer', 'node:http', 'node:zlib'] },
     'src/ingest': { parts: STAGE, packages: [], builtins: [] },
     'src/metrics': {
       parts: ['src/ddl', 'src/guard', 'src/http', 'src/ingest', 'src/sink', 'src/spool'],

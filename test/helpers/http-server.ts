@@ -11,7 +11,7 @@ import { createConnectionOrder } from '../../src/http/connection-order.ts';
 import { createErrorReplies, type ErrorReplies } from '../../src/http/error-handler.ts';
 import { createIntake } from '../../src/http/intake.ts';
 import { createServer } from '../../src/http/server.ts';
-import { OPEN_ACCESS } from '../../src/model/access.ts';
+import { type Access, OPEN_ACCESS } from '../../src/model/access.ts';
 import type { Logger } from '../../src/model/logger.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
@@ -49,6 +49,10 @@ export interface TestServer {
 /** Options of `startServer`. */
 export interface TestServerOptions {
   readonly strictBatches?: boolean;
+  /** Undefined: everybody may do everything. */
+  readonly access?: Access;
+  /** What `/query` is told of databases; undefined: that they are not known. */
+  readonly databases?: readonly string[];
   /** Registers further routes. */
   readonly routes?: (server: Omit<TestServer, 'port' | 'url'>) => void;
 }
@@ -77,8 +81,10 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   };
   const bodies = createBodyReader(limits, counters);
   const order = createConnectionOrder(MAX_WAITING);
+  const auth = createAuth(options.access ?? OPEN_ACCESS);
+  const databases = async (): Promise<readonly string[] | undefined> => options.databases;
   const intake = createIntake({
-    auth: createAuth(OPEN_ACCESS),
+    auth,
     ingest,
     bodies,
     order,
@@ -108,7 +114,15 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   app.register(
     createInfluxRoutes(
       { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false, mounts: [ROOT_MOUNT] },
-      { intake, parser: createLineParser(dictionary, { limits: DEFAULT_LIMITS }), errors, clock },
+      {
+        intake,
+        parser: createLineParser(dictionary, { limits: DEFAULT_LIMITS }),
+        errors,
+        clock,
+        auth,
+        bodies,
+        databases,
+      },
     ),
   );
   options.routes?.(server);
