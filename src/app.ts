@@ -80,7 +80,8 @@ function createApp(base: Base, core: Core): App {
   const { config, clock, logger, sampler, metrics, stack } = base;
   const closing = createAbortController();
   const state = { ready: false };
-  const errors = createErrorReplies({ logger, sampler, random: systemRandom });
+  const { noRetryAfterAgents } = config.influx;
+  const errors = createErrorReplies({ logger, sampler, random: systemRandom, noRetryAfterAgents });
   const { bodyBytes, inflatedBytes, inflightBytes } = config.limits;
   const bodies = createBodyReader(
     { maxBodyBytes: bodyBytes, maxInflatedBytes: inflatedBytes, maxTotalBytes: inflightBytes },

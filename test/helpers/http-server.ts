@@ -67,7 +67,12 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   const log = (level: string) => (_fields: object, message: string) => void logs.push(`${level} ${message}`);
   const logger = { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
   const sampler = createLogSampler(10_000, clock);
-  const errors = createErrorReplies({ logger, sampler, random: () => 0.5 });
+  const errors = createErrorReplies({
+    logger,
+    sampler,
+    random: () => 0.5,
+    noRetryAfterAgents: ['InfluxDB-client-js'],
+  });
   const counters = {
     answered: (route: string, status: number) => void metrics.push(`${route} ${status}`),
     points: (route: string, outcome: string, count: number) =>
