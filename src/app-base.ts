@@ -41,6 +41,8 @@ export interface Keeping {
 /** Everything behind the transports. */
 export interface Core {
   readonly ingest: Ingest;
+  /** Names of the databases there are; undefined when the database does not answer. */
+  readonly databases: () => Promise<readonly string[] | undefined>;
   readonly flush: FlushQueue;
   readonly guard: MeteredGuard;
   readonly queue: ControlledQueue;

@@ -81,7 +81,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     metrics: metrics.ingest,
   });
-  return { ingest, flush, guard, queue, sql, keeping };
+  return { ingest, databases: () => guard.databases(), flush, guard, queue, sql, keeping };
 }
 
 /** Undefined: this database can't get too much to do. */

@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { createHealthRoutes, type Health } from '../routes/health.ts';
-import { createInfluxRoutes } from '../routes/influx.ts';
+import { createInfluxRoutes, ROOT_MOUNT } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
 import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
@@ -92,7 +92,8 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
   const { config, clock, logger, sampler, metrics, stack } = base;
   const closing = createAbortController();
   const state = { ready: false };
-  const errors = createErrorReplies({ logger, sampler, random: systemRandom });
+  const { noRetryAfterAgents } = config.influx;
+  const errors = createErrorReplies({ logger, sampler, random: systemRandom, noRetryAfterAgents });
   const { bodyBytes, inflatedBytes, inflightBytes } = config.limits;
   const bodies = createBodyReader(
     { maxBodyBytes: bodyBytes, maxInflatedBytes: inflatedBytes, maxTotalBytes: inflightBytes },
@@ -186,7 +187,18 @@ function registerWrites(
   void server.register(
     createOpenTsdbRoutes({ database: config.opentsdb.database }, { intake, parser: opentsdb, errors, build }),
   );
-  void server.register(createInfluxRoutes(config.influx, { intake, parser: line, errors, clock }));
+  const influx = { ...config.influx, mounts: [ROOT_MOUNT] };
+  void server.register(
+    createInfluxRoutes(influx, {
+      intake,
+      parser: line,
+      errors,
+      clock,
+      auth,
+      bodies,
+      databases: core.databases,
+    }),
+  );
 }
 
 /** Lets requests finish within the time, then ends what is left. */

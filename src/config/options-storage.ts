@@ -1,5 +1,5 @@
 /** Options of the protocols' names and of where points go: mapping to tables, series dictionary, database. */
-import { bytes, choice, flag, integer, milliseconds, text } from './option.ts';
+import { bytes, choice, flag, integer, list, milliseconds, text } from './option.ts';
 
 const HOUR_MS = 3_600_000;
 const MIB = 1024 ** 2;
@@ -58,6 +58,15 @@ export const STORAGE_OPTIONS = {
       doc:
         'For `/api/v2/write`: one malformed line refuses the whole request, as InfluxDB 2 does. Otherwise the ' +
         'good lines are stored and the answer lists the bad ones.',
+    }),
+    noRetryAfterAgents: list({
+      default: ['influxdb-client-js'],
+      allowed: 'parts of User-Agent headers, of printable ASCII without commas',
+      test: (item) => /^[!-+\--~][ -+\--~]{0,127}$/.test(item),
+      doc:
+        'Clients, by a part of their User-Agent in any case, whose 503 has no Retry-After, whatever the protocol. ' +
+        'influxdb-client-js takes the seconds for milliseconds and gives up within one; without the header it ' +
+        'tries for minutes.',
     }),
   },
   dictionary: {

@@ -28,6 +28,8 @@ export interface ErrorReplyDeps {
   readonly logger: Logger;
   readonly sampler: LogSampler;
   readonly random: Random;
+  /** Parts of the User-Agent of clients that misread Retry-After, in any case. */
+  readonly noRetryAfterAgents: readonly string[];
 }
 
 /** RFC 9110 wants one with every 401; a protocol's shape may hold its own. */
@@ -35,8 +37,15 @@ const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="sluice"' };
 
 /** Makes the error replies that all routes share. */
 export function createErrorReplies(deps: ErrorReplyDeps): ErrorReplies {
+  const misreaders = deps.noRetryAfterAgents.map((agent) => agent.toLowerCase());
+
+  function tells(agent = ''): boolean {
+    const lower = agent.toLowerCase();
+    return !misreaders.some((part) => lower.includes(part));
+  }
+
   function of(error: unknown, agent: string | undefined, shape: ProblemShape): HttpReply {
-    const problem = toProblem(error, agent, deps.random);
+    const problem = toProblem(error, tells(agent), deps.random);
     if (problem.status >= 500) {
       deps.sampler.sample(`http_${problem.code}`, (suppressed) => {
         const level = problem.code === 'internal' ? 'error' : 'warn';

@@ -1,7 +1,7 @@
 /** What the HTTP layer counts; src/metrics.ts implements it. All label values are from these closed sets. */
 
 /** The routes that take points. */
-export type WriteRoute = 'opentsdb_put' | 'influx_write' | 'influx_v2_write';
+export type WriteRoute = 'opentsdb_put' | 'influx_write' | 'influx_v2_write' | 'influx_v3_write';
 
 /** What became of points: `parked` are kept on disk, `malformed` were not understood, `rejected` not taken, `deferred` asked for again. */
 export type PointOutcome = 'stored' | 'parked' | 'malformed' | 'rejected' | 'deferred';

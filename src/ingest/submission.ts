@@ -17,6 +17,12 @@ export interface VerdictCounts {
   rowsDeferred(reason: DeferReason, rows: number): void;
 }
 
+const ANOTHER_REFUSED: Rejected = {
+  kind: 'rejected',
+  reason: 'whole_request',
+  message: 'not stored, because another point of the request was refused',
+};
+
 /** See the module comment. */
 export class Submission {
   readonly batch: PointBatch;
@@ -97,6 +103,16 @@ export class Submission {
         if (batch.skip[row] === 0) this.takeOut(row, verdict, parks && this.parks);
       }
     }
+  }
+
+  /** One refusal for good refuses every row: nothing is left to be written or parked. Without one, nothing happens. */
+  refuseAll(): void {
+    const { batch, verdicts } = this;
+    if (verdicts?.some((verdict) => verdict?.kind === 'rejected') !== true) return;
+    for (let row = 0; row < batch.rows; row++) {
+      if (verdicts[row]?.kind !== 'rejected') this.takeOut(row, ANOTHER_REFUSED, false);
+    }
+    this.toPark = [];
   }
 
   /** The rows to be parked that were not answered before, ascending. */

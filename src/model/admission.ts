@@ -17,7 +17,8 @@ export type RejectReason =
   | 'table_budget'
   | 'column_budget'
   | 'database_budget'
-  | 'ddl_failed';
+  | 'ddl_failed'
+  | 'whole_request';
 
 export type DeferReason =
   | 'ddl_pending'

@@ -58,7 +58,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/http': {
       parts: STAGE,
       packages: ['fastify'],
-      builtins: ['node:http', 'node:net', 'node:tls', 'node:zlib'],
+      builtins: ['node:buffer', 'node:http', 'node:net', 'node:tls', 'node:zlib'],
     },
     'src/access': { parts: STAGE, packages: ['lru-cache', 'yaml'], builtins: ['node:crypto'] },
     'src/ingest': { parts: STAGE, packages: [], builtins: [] },

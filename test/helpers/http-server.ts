@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
-import { createInfluxRoutes } from '../../routes/influx.ts';
+import { createInfluxRoutes, ROOT_MOUNT } from '../../routes/influx.ts';
 import { createOpenTsdbRoutes } from '../../routes/opentsdb.ts';
 import { type Auth, createAuth } from '../../src/http/auth.ts';
 import { type BodyReader, createBodyReader } from '../../src/http/body-reader.ts';
@@ -57,6 +57,8 @@ export interface TestServerOptions {
   readonly pointsPerRequest?: number;
   /** Who may do what; undefined: everybody everything. */
   readonly access?: Access;
+  /** What `/query` is told of databases; undefined: that they are not known. */
+  readonly databases?: readonly string[];
   /** Registers further routes. */
   readonly routes?: (server: Omit<TestServer, 'port' | 'url'>) => void;
 }
@@ -71,7 +73,12 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   const log = (level: string) => (_fields: object, message: string) => void logs.push(`${level} ${message}`);
   const logger = { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
   const sampler = createLogSampler(10_000, clock);
-  const errors = createErrorReplies({ logger, sampler, random: () => 0.5 });
+  const errors = createErrorReplies({
+    logger,
+    sampler,
+    random: () => 0.5,
+    noRetryAfterAgents: ['InfluxDB-client-js'],
+  });
   const counters = {
     answered: (route: string, status: number) => void metrics.push(`${route} ${status}`),
     points: (route: string, outcome: string, count: number) =>
@@ -88,6 +95,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   const bodies = createBodyReader(limits, counters);
   const order = createConnectionOrder(MAX_WAITING);
   const auth = createAuth(options.access ?? OPEN_ACCESS, counters);
+  const databases = async (): Promise<readonly string[] | undefined> => options.databases;
   const intake = createIntake({
     auth,
     ingest,
@@ -120,8 +128,16 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   app.register(createOpenTsdbRoutes({ database: 'public' }, { intake, parser, errors, build }));
   app.register(
     createInfluxRoutes(
-      { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false },
-      { intake, parser: createLineParser(dictionary, { limits: pointLimits }), errors, clock },
+      { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false, mounts: [ROOT_MOUNT] },
+      {
+        intake,
+        parser: createLineParser(dictionary, { limits: pointLimits }),
+        errors,
+        clock,
+        auth,
+        bodies,
+        databases,
+      },
     ),
   );
   options.routes?.(server);
