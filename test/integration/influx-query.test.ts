@@ -201,7 +201,8 @@ describe('/query and /ping', () => {
       const server = await startServer(t, { access });
       const reply = await fetch(server.url + path, { method: 'POST', body: 'm v=1', headers });
       assert.deepEqual([reply.status, await reply.text()], [status, text]);
-      const challenge = path.startsWith('/write') && status === 401 ? 'Basic realm="InfluxDB"' : null;
+      const realm = path.startsWith('/write') ? 'InfluxDB' : 'sluice';
+      const challenge = status === 401 ? `Basic realm="${realm}"` : null;
       assert.equal(reply.headers.get('www-authenticate'), challenge);
       assert.equal(server.ingest.submissions.length, 0);
     });
