@@ -2,17 +2,16 @@
  * Composition root: opens the parts in order, joins them, and closes them in reverse. May import everything; no part
  * imports another. `buildApp` opens, `listen` serves, `close` stops gracefully.
  */
-import { statSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { createHealthRoutes, type Health } from '../routes/health.ts';
-import { createInfluxRoutes, ROOT_MOUNT } from '../routes/influx.ts';
+import { createInfluxRoutes, type InfluxMount, ROOT_MOUNT } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
-import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
 import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
-import { ackOf, openTsdbOptions, pointLimits } from './app-options.ts';
+import { registerOpenTsdb } from './app-opentsdb.ts';
+import { ackOf, pointLimits } from './app-options.ts';
 import type { Config } from './config.ts';
 import { type Auth, createAuth } from './http/auth.ts';
 import { type BodyReader, createBodyReader } from './http/body-reader.ts';
@@ -23,10 +22,8 @@ import { createServer } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
 import { OPEN_ACCESS } from './model/access.ts';
 import { createBatchPool } from './model/batch-pool.ts';
-import type { BuildInfo } from './model/build-info.ts';
 import type { Logger } from './model/logger.ts';
 import { createLineParser } from './protocol/line-protocol.ts';
-import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
 import { SeriesDictionary } from './protocol/series-dictionary.ts';
 import { createAbortController } from './util/abort.ts';
 import { systemRandom } from './util/backoff.ts';
@@ -94,9 +91,9 @@ function createApp(base: Base, core: Core): App {
   const auth = createAuth(OPEN_ACCESS);
   const server = createServer(config.listen, { errors });
   const signal = closing.signal;
-  registerWrites(server, base, { core, bodies, errors, auth, closing: signal });
   const ack = ackOf(config);
   const health = (): Health => healthOf(core, { ready: state.ready, ack });
+  registerWrites(server, base, { core, bodies, errors, auth, health, closing: signal });
   void server.register(
     createHealthRoutes({ health, ready: () => state.ready, version: packageVersion(), clock }),
   );
@@ -124,15 +121,17 @@ function createApp(base: Base, core: Core): App {
 
 function registerWrites(
   server: FastifyInstance,
-  { config, clock, metrics, dictionary }: Base,
+  base: Base,
   parts: {
     core: Core;
     bodies: BodyReader;
     errors: ReturnType<typeof createErrorReplies>;
     auth: Auth;
+    health: () => Health;
     closing: AbortSignal;
   },
 ): void {
+  const { config, clock, metrics, dictionary } = base;
   const { core, bodies, errors, auth, closing } = parts;
   const order = createConnectionOrder(MAX_PIPELINED);
   const intake = createIntake({
@@ -156,24 +155,12 @@ function registerWrites(
     'Times the older half was dropped.',
     () => dictionary.stats().rotations,
   );
-  const opentsdb = createOpenTsdbParser(dictionary, openTsdbOptions(config));
-  const line = createLineParser(dictionary, { limits: pointLimits(config) });
-  const build = buildInfo();
-  void server.register(
-    createOpenTsdbRoutes({ database: config.opentsdb.database }, { intake, parser: opentsdb, errors, build }),
-  );
-  const influx = { ...config.influx, mounts: [ROOT_MOUNT] };
-  void server.register(
-    createInfluxRoutes(influx, {
-      intake,
-      parser: line,
-      errors,
-      clock,
-      auth,
-      bodies,
-      databases: core.databases,
-    }),
-  );
+  const parser = createLineParser(dictionary, { limits: pointLimits(config) });
+  const influxDeps = { intake, parser, errors, clock, auth, bodies, databases: core.databases };
+  const influx = (mounts: readonly InfluxMount[]): ReturnType<typeof createInfluxRoutes> =>
+    createInfluxRoutes({ ...config.influx, mounts }, influxDeps);
+  void server.register(influx([ROOT_MOUNT]));
+  registerOpenTsdb(server, base, { ...parts, intake, influx });
 }
 
 /** Lets requests finish within the time, then ends what is left. */
@@ -196,11 +183,4 @@ async function stopServing(
     clearInterval(sweep);
     clearTimeout(timer);
   }
-}
-
-/** The build is as old as its files; a commit is not known here. */
-function buildInfo(): BuildInfo {
-  const builtAtS = Math.floor(statSync(new URL(import.meta.url)).mtimeMs / 1_000);
-  const unknown = { shortRevision: '', fullRevision: '', user: '', host: '', repository: '', branch: '' };
-  return { ...unknown, version: packageVersion(), builtAtS };
 }

@@ -15,3 +15,10 @@ export interface HttpMetrics {
   points(route: WriteRoute, outcome: PointOutcome, count: number): void;
   bodyRefused(reason: BodyRefusal): void;
 }
+
+/** A value of a metric, for answers that tell some of them. */
+export interface MetricSample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
