@@ -43,7 +43,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
   const defer = createDefer(deps.random);
   const policy = createPolicy(options.policy, options.decisions, deps.names);
   const throttle = createThrottle(options.throttle, clock);
-  const gate = createGate(deps.controlPlaneOk, clock, defer);
+  const gate = createGate(deps, defer);
   const negatives = createNegativeCache(options.negative, clock, defer);
   const describer = new Describer(options.describer, deps);
   const registry = new Registry(options.registry, { ...deps, describer });

@@ -9,11 +9,19 @@ export type PointOutcome = 'stored' | 'parked' | 'malformed' | 'rejected' | 'def
 /** Why a body was not taken. */
 export type BodyRefusal = 'too_large' | 'overload' | 'malformed' | 'encoding';
 
-/** Counters of the write routes. */
+/** Why a request was not allowed; `busy`: its password could not be checked now. */
+export type AccessRefusal = 'unauthenticated' | 'forbidden' | 'busy';
+
+/** Why a connection was closed: too many in all, too many of its address, or a failed handshake. */
+export type ConnectionRefusal = 'total' | 'address' | 'tls';
+
+/** Counters of the HTTP layer. */
 export interface HttpMetrics {
   answered(route: WriteRoute, status: number, durationMs: number): void;
   points(route: WriteRoute, outcome: PointOutcome, count: number): void;
   bodyRefused(reason: BodyRefusal): void;
+  accessRefused(reason: AccessRefusal): void;
+  connectionRefused(reason: ConnectionRefusal): void;
 }
 
 /** A value of a metric, for answers that tell some of them. */

@@ -42,7 +42,7 @@ export function createInfluxQuery(deps: InfluxQueryDeps): (request: FastifyReque
     const results = statements.map(({ kind }, id) => ({ statement_id: id, ...resultOf(kind, own) }));
     return {
       status: 200,
-      headers: { 'Content-Type': 'application/json' },
+      headers: { 'Content-Type': 'application/json; charset=utf-8' },
       body: `${JSON.stringify({ results })}\n`,
     };
   }

@@ -69,8 +69,8 @@ export class Submission {
       if (batch.skip[row] !== 0) continue;
       const verdict = verdictOf(batch, row, admission) ?? deferred;
       if (verdict === undefined) continue;
-      if (verdict.kind === 'deferred' && this.parks) deferred ??= verdict;
-      this.takeOut(row, verdict, this.parks);
+      if (verdict.kind === 'deferred' && this.parksNew) deferred ??= verdict;
+      this.takeOut(row, verdict, this.parksNew);
     }
   }
 
@@ -80,8 +80,17 @@ export class Submission {
     for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
       if (batch.skip[row] !== 0) continue;
       const own = admission && verdictOf(batch, row, admission);
-      this.takeOut(row, own?.kind === 'rejected' ? own : verdict, this.parks);
+      this.takeOut(
+        row,
+        own?.kind === 'rejected' ? own : verdict,
+        own === undefined ? this.parks : this.parksNew,
+      );
     }
+  }
+
+  /** What is parked is created by the gateway itself: never for a sender without that right. */
+  private get parksNew(): boolean {
+    return this.parks && this.context.mayCreate !== false;
   }
 
   /** Holds back what is left, or of it these tables (`tableKey`s). `parks`: it may be parked, if anything may. */

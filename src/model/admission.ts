@@ -28,6 +28,7 @@ export type DeferReason =
   | 'request_cap'
   | 'queue_full'
   | 'control_plane'
+  | 'paused'
   | 'database_down'
   | 'overload'
   | 'parked'

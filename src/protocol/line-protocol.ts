@@ -7,7 +7,7 @@ import type { LineParser, ParsedPoints, Precision, RepeatedFields } from '../mod
 import type { PointBatch } from '../model/point-batch.ts';
 import type { Series } from '../model/series.ts';
 import { equalsWords, hashBytes, hashed, hashUntil, viewOf } from './bytes.ts';
-import type { PointLimits } from './limits.ts';
+import { type PointLimits, tooManyPoints } from './limits.ts';
 import { findLineEnd, type ParsedLine, parseLine, repeatedField } from './line-grammar.ts';
 import { serverTime } from './line-time.ts';
 import { addValue } from './line-values.ts';
@@ -89,7 +89,9 @@ class LineScanner {
     this.spelling.scope = this.dictionary.scope(batch.database, SpellingKind.line);
     this.dictionary.guesses.restart();
     let at = this.bytes[0] === 0xef && this.bytes[1] === 0xbb && this.bytes[2] === 0xbf ? 3 : 0;
-    while (at < this.end) {
+    const { pointsPerRequest } = this.limits;
+    for (let lines = 1; at < this.end; lines++) {
+      if (lines > pointsPerRequest) throw tooManyPoints(this.limits);
       const next = run.fast ? this.fastLine(at) : -1;
       at = next >= 0 ? next : this.slowLine(at);
     }

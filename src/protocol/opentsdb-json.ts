@@ -74,7 +74,7 @@ class OpenTsdbScanner {
       SpellingKind[this.options.spelling ?? 'opentsdb'],
     );
     this.members.begin(batch, this.spelling.scope);
-    const malformed = readElements(this.reader, (index) => this.element(index));
+    const malformed = readElements(this.reader, this.options.limits, (index) => this.element(index));
     if (malformed === undefined) {
       return { kind: 'parsed', good: batch.rows, failed: this.errors.failed, errors: this.errors.list };
     }

@@ -15,7 +15,7 @@ export function createRollupParser(options: OpenTsdbParserOptions): OpenTsdbPars
     parse({ body }) {
       const reader = new JsonReader(body, options.limits.jsonDepth);
       const errors = new PointErrors(body);
-      const malformed = readElements(reader, (index) => {
+      const malformed = readElements(reader, options.limits, (index) => {
         reader.peek();
         const start = reader.at;
         const reason = readRollup(reader, options);
