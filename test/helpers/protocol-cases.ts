@@ -10,8 +10,8 @@ export interface ProtocolCase {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Makes the bytes that are sent. */
-  readonly encode?: (body: string) => Uint8Array<ArrayBuffer>;
+  /** Makes what is sent: bytes with a length, or a stream without. */
+  readonly encode?: (body: string) => Uint8Array<ArrayBuffer> | ReadableStream;
   readonly status: number;
   /** The answer: JSON, a pattern of its text, or undefined for none; left out: not looked at. */
   readonly answer?: unknown;
@@ -30,7 +30,7 @@ export async function checkCase(url: string, c: ProtocolCase, metric: string): P
   const response = await fetch(url + named(c.path), {
     method: c.method ?? 'POST',
     ...(c.headers === undefined ? {} : { headers: c.headers }),
-    ...(body === undefined ? {} : { body: c.encode?.(body) ?? body }),
+    ...(body === undefined ? {} : { body: c.encode?.(body) ?? body, duplex: 'half' as const }),
   });
   const text = await response.text();
   assert.equal(response.status, c.status, text);

@@ -141,7 +141,7 @@ export const SUGGEST_CASES: readonly ProtocolCase[] = [
   get('suggests nothing for what it has not seen', `${SUGGEST}?type=metrics&q=seed.x`, []),
   get('tells big and small letters apart', `${SUGGEST}?type=metrics&q=Seed`, []),
   get('suggests as many as usual for max 0', `${SUGGEST}?type=metrics&q=seed.net&max=0`, ['seed.net.rx']),
-  get('suggests to a callback', `${SUGGEST}?type=metrics&q=seed.net&jsonp=f`, /^f\(\["seed\.net\.rx"\]\)$/),
+  get('suggests to no callback', `${SUGGEST}?type=metrics&q=seed.net&jsonp=f`, ['seed.net.rx']),
   {
     name: 'suggests to POST',
     path: SUGGEST,

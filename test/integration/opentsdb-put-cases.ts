@@ -201,6 +201,10 @@ export const CLIENT_CASES: readonly ProtocolCase[] = [
     `[${point({ value: '18446744073709551615' })}\n,${point()}]`,
     { ...GZIP, status: 400, answer: SOME_FAILED },
   ),
+  taken('takes a body in chunks', `[${point()},${point({ timestamp: '1700000001' })}]`, {
+    encode: (body) => new Blob([body.slice(0, 50), body.slice(50)]).stream(),
+    stored: '[[42],[42]]',
+  }),
   taken('takes what netdata sends', `[\n${point()},\n${point({ timestamp: '1700000001' })}\n]\n`, {
     stored: '[[42],[42]]',
   }),
