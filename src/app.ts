@@ -2,20 +2,19 @@
  * Composition root: opens the parts in order, joins them, and closes them in reverse. May import everything; no part
  * imports another. `buildApp` opens, `listen` serves, `close` stops gracefully.
  */
-import { statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { createHealthRoutes, type Health } from '../routes/health.ts';
-import { createInfluxRoutes, ROOT_MOUNT } from '../routes/influx.ts';
+import { createInfluxRoutes, type InfluxMount, ROOT_MOUNT } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
-import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
 import { type OpenedAccess, openAccess } from './app-access.ts';
 import { registerAdmin, registerOpenApi } from './app-admin.ts';
 import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
-import { ackOf, openTsdbOptions, pointLimits } from './app-options.ts';
+import { registerOpenTsdb } from './app-opentsdb.ts';
+import { ackOf, pointLimits } from './app-options.ts';
 import { type OpenedTls, openTls } from './app-tls.ts';
 import type { Config } from './config.ts';
 import { type Auth, createAuth } from './http/auth.ts';
@@ -27,10 +26,8 @@ import { createIntake } from './http/intake.ts';
 import { createServer } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
 import { createBatchPool } from './model/batch-pool.ts';
-import type { BuildInfo } from './model/build-info.ts';
 import type { Logger } from './model/logger.ts';
 import { createLineParser } from './protocol/line-protocol.ts';
-import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
 import { SeriesDictionary } from './protocol/series-dictionary.ts';
 import { createAbortController } from './util/abort.ts';
 import { systemRandom } from './util/backoff.ts';
@@ -111,10 +108,10 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
   const server = createServer(config.listen, { errors, limit, tls: tls.layer, metrics: metrics.http });
   const signal = closing.signal;
   registerOpenApi(server);
-  registerWrites(server, base, { core, bodies, errors, auth, closing: signal });
   registerAdmin(server, base, { core, access: access.access, auth, errors, closing: signal });
   const ack = ackOf(config);
   const health = (): Health => healthOf(core, { ready: state.ready, ack });
+  registerWrites(server, base, { core, bodies, errors, auth, health, closing: signal });
   void server.register(
     createHealthRoutes({ health, ready: () => state.ready, version: packageVersion(), clock }),
   );
@@ -149,15 +146,17 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
 
 function registerWrites(
   server: FastifyInstance,
-  { config, clock, metrics, dictionary }: Base,
+  base: Base,
   parts: {
     core: Core;
     bodies: BodyReader;
     errors: ReturnType<typeof createErrorReplies>;
     auth: Auth;
+    health: () => Health;
     closing: AbortSignal;
   },
 ): void {
+  const { config, clock, metrics, dictionary } = base;
   const { core, bodies, errors, auth, closing } = parts;
   const order = createConnectionOrder(MAX_PIPELINED);
   const intake = createIntake({
@@ -181,24 +180,12 @@ function registerWrites(
     'Times the older half was dropped.',
     () => dictionary.stats().rotations,
   );
-  const opentsdb = createOpenTsdbParser(dictionary, openTsdbOptions(config));
-  const line = createLineParser(dictionary, { limits: pointLimits(config) });
-  const build = buildInfo();
-  void server.register(
-    createOpenTsdbRoutes({ database: config.opentsdb.database }, { intake, parser: opentsdb, errors, build }),
-  );
-  const influx = { ...config.influx, mounts: [ROOT_MOUNT] };
-  void server.register(
-    createInfluxRoutes(influx, {
-      intake,
-      parser: line,
-      errors,
-      clock,
-      auth,
-      bodies,
-      databases: core.databases,
-    }),
-  );
+  const parser = createLineParser(dictionary, { limits: pointLimits(config) });
+  const influxDeps = { intake, parser, errors, clock, auth, bodies, databases: core.databases };
+  const influx = (mounts: readonly InfluxMount[]): ReturnType<typeof createInfluxRoutes> =>
+    createInfluxRoutes({ ...config.influx, mounts }, influxDeps);
+  void server.register(influx([ROOT_MOUNT]));
+  registerOpenTsdb(server, base, { ...parts, intake, influx });
 }
 
 /** Lets requests finish within the time, then ends what is left. */
@@ -221,11 +208,4 @@ async function stopServing(
     clearInterval(sweep);
     clearTimeout(timer);
   }
-}
-
-/** The build is as old as its files; a commit is not known here. */
-function buildInfo(): BuildInfo {
-  const builtAtS = Math.floor(statSync(new URL(import.meta.url)).mtimeMs / 1_000);
-  const unknown = { shortRevision: '', fullRevision: '', user: '', host: '', repository: '', branch: '' };
-  return { ...unknown, version: packageVersion(), builtAtS };
 }

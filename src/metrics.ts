@@ -8,7 +8,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { DdlMetrics } from './ddl/metrics.ts';
 import type { GuardMetrics } from './guard/options.ts';
-import type { HttpMetrics } from './http/http-metrics.ts';
+import type { HttpMetrics, MetricSample } from './http/http-metrics.ts';
 import type { IngestMetrics } from './ingest.ts';
 import { type SpoolMetrics, spoolMetrics } from './metrics-spool.ts';
 import type { FlushMetrics } from './sink/flush-queue.ts';
@@ -37,6 +37,8 @@ export interface Metrics {
   gauge(name: string, help: string, read: () => number): void;
   /** The same for a number that only grows; its name ends in `_total`. */
   counter(name: string, help: string, read: () => number): void;
+  /** The present values of the metrics named; those that are not there are left out. */
+  samples(names: readonly string[]): Promise<readonly MetricSample[]>;
   render(): Promise<Exposition>;
 }
 
@@ -64,8 +66,18 @@ export function createMetrics(version: string): Metrics {
       };
       const counter: Counter = new Counter({ name, help, registers: [registry], collect });
     },
+    samples: async (names) => (await Promise.all(names.map((name) => readMetric(registry, name)))).flat(),
     render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   };
+}
+
+async function readMetric(registry: Registry, name: string): Promise<readonly MetricSample[]> {
+  const metric = await registry.getSingleMetric(name)?.get();
+  return (metric?.values ?? []).map(({ labels, value }) => ({
+    name,
+    value,
+    labels: Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, String(text)])),
+  }));
 }
 
 type Factory = ReturnType<typeof factory>;

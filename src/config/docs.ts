@@ -10,6 +10,7 @@ const GROUPS: Readonly<Record<keyof Config, string>> = {
   log: 'Structured logs (JSON lines) on standard output.',
   limits: 'What one client may send. What is over a limit is refused and named in the answer.',
   opentsdb: 'How OpenTSDB points become rows.',
+  aliases: "The paths of GreptimeDB and VictoriaMetrics for OpenTSDB's and InfluxDB's protocols.",
   influx: 'Details of the InfluxDB protocols.',
   dictionary: 'The series dictionary of the parsers.',
   sink: 'Where points go.',

@@ -18,7 +18,9 @@ export const STORAGE_OPTIONS = {
     database: text({
       ...name,
       default: 'public',
-      doc: 'Database (schema) of points that come in by OpenTSDB, whose protocol has no databases.',
+      doc:
+        'Database (schema) of points that come in by OpenTSDB, whose protocol has no databases: `db` and the like are ' +
+        'not looked at on `/api/put` (but see `aliases`). Also where `/api/suggest` looks names up.',
     }),
     valueColumn: text({
       ...name,
@@ -44,6 +46,15 @@ export const STORAGE_OPTIONS = {
       doc:
         'Characters that OpenTSDB metrics, tag keys and tag values may hold besides letters, ASCII digits and ' +
         '`-_./` (what OpenTSDB calls `tsd.core.tag.allow_specialchars`). For example `:#`.',
+    }),
+  },
+  aliases: {
+    database: text({
+      ...name,
+      default: 'public',
+      doc:
+        "Database of writes to GreptimeDB's and VictoriaMetrics' paths (`/v1/influxdb/write`, `/opentsdb/api/put` …) " +
+        'that name none by header `x-greptime-db-name`, `db` or `bucket`.',
     }),
   },
   influx: {

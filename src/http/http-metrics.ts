@@ -23,3 +23,10 @@ export interface HttpMetrics {
   accessRefused(reason: AccessRefusal): void;
   connectionRefused(reason: ConnectionRefusal): void;
 }
+
+/** A value of a metric, for answers that tell some of them. */
+export interface MetricSample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}

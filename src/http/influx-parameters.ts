@@ -3,6 +3,7 @@
  * answers its value or the error in the version's own words. Credentials among the parameters are not looked at.
  */
 import type { Precision } from '../model/parse-result.ts';
+import { refusedLabel } from './extra-label.ts';
 import { type InfluxVersion, influxError } from './influx-reply.ts';
 import { v3Text } from './influx-v3.ts';
 import { firstParameter, type HttpReply } from './reply.ts';
@@ -62,6 +63,8 @@ export function readWriteParameters(
   query: Query,
   database: string,
 ): WriteParameters | HttpReply {
+  const label = refusedLabel(query);
+  if (label !== undefined) return influxError(version, 400, label);
   if (version === 'v3') return readV3Parameters(query, database);
   const unit = firstParameter(query['precision']) ?? '';
   const precision = PRECISIONS.get(unit);

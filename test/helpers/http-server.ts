@@ -15,7 +15,9 @@ import { createServer } from '../../src/http/server.ts';
 import { type Access, OPEN_ACCESS } from '../../src/model/access.ts';
 import type { Logger } from '../../src/model/logger.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
+import { createNameIndex } from '../../src/protocol/name-index.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
+import { createRollupParser } from '../../src/protocol/opentsdb-rollup.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
 import { createLogSampler, type LogSampler } from '../../src/util/log-sampler.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -125,7 +127,26 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     branch: 'main',
   };
   const parser = createOpenTsdbParser(dictionary, { ...DEFAULT_RULES, limits: pointLimits });
-  app.register(createOpenTsdbRoutes({ database: 'public' }, { intake, parser, errors, build }));
+  app.register(
+    createOpenTsdbRoutes(
+      { database: 'public' },
+      {
+        intake,
+        parser,
+        rollups: createRollupParser({ ...DEFAULT_RULES, limits: pointLimits }),
+        errors,
+        build,
+        auth,
+        bodies,
+        clock,
+        names: createNameIndex(dictionary),
+        settings: {},
+        host: 'test',
+        samples: async () => [],
+        status: () => 'ok',
+      },
+    ),
+  );
   app.register(
     createInfluxRoutes(
       { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false, mounts: [ROOT_MOUNT] },
