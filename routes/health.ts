@@ -2,7 +2,7 @@
  * `/health` and `/ready` in InfluxDB's shape, for clients, load balancers and people alike. They ask nothing of
  * other services: the answers come from what the parts know of themselves.
  */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Clock } from '../src/model/clock.ts';
 
 /** One part's state. */
@@ -33,19 +33,20 @@ export function createHealthRoutes(deps: HealthRouteDeps): (app: FastifyInstance
   const startedMs = deps.clock.wallNow();
   const started = new Date(startedMs).toISOString();
   return async (app) => {
-    app.get('/health', (_request, reply) => {
-      const { ok, message, checks } = deps.health();
-      const status = ok ? 'pass' : 'fail';
-      return reply
-        .code(ok ? 200 : 503)
-        .send({ name: 'sluice', message, status, checks, version: deps.version });
-    });
+    app.get('/health', (_request, reply) => healthReply(reply, deps.health(), deps.version));
     app.get('/ready', (_request, reply) => {
       const up = formatUptime(deps.clock.wallNow() - startedMs);
       if (deps.ready()) return reply.send({ status: 'ready', started, up });
       return reply.code(503).send({ status: 'starting', started, up });
     });
   };
+}
+
+/** Tells the gateway's state in InfluxDB's shape. */
+export function healthReply(reply: FastifyReply, health: Health, version: string): FastifyReply {
+  const { ok, message, checks } = health;
+  const status = ok ? 'pass' : 'fail';
+  return reply.code(ok ? 200 : 503).send({ name: 'sluice', message, status, checks, version });
 }
 
 /** `1h2m3s`, as Go prints durations, in whole seconds. */

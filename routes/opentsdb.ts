@@ -1,16 +1,22 @@
 /**
- * OpenTSDB over HTTP: `/api/put`, `/api/version`, `/version`, and the envelope for every other `/api/` path. Paths
- * are taken as OpenTSDB takes them: in any case, with a version (`/api/v1/put`), with anything after the endpoint.
- * A further endpoint is one more entry in the table of `createOpenTsdbRoutes`.
+ * OpenTSDB over HTTP: `/api/put` and the other endpoints, and the envelope for every other `/api/` path. Paths are
+ * taken as OpenTSDB takes them: in any case, with a version (`/api/v1/put`), with anything after the endpoint. What
+ * has a user interface or stops the server (`/q`, `/s`, `/logs`, `/diediedie`) is not there.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { toUtf8 } from '../src/http/charset.ts';
+import type { Auth } from '../src/http/auth.ts';
 import type { ErrorReplies } from '../src/http/error-handler.ts';
-import type { Intake, IntakeRoute } from '../src/http/intake.ts';
-import { createPut } from '../src/http/opentsdb-put.ts';
-import { envelope, openTsdbProblem } from '../src/http/opentsdb-reply.ts';
-import { sendReply } from '../src/http/reply.ts';
-import { type BuildInfo, versionText } from '../src/model/build-info.ts';
+import { createEndpoints, type Endpoint, type EndpointDeps } from '../src/http/opentsdb-endpoints.ts';
+import { createPut, type PutDeps } from '../src/http/opentsdb-put.ts';
+import {
+  envelope,
+  methodRefused,
+  openTsdbProblem,
+  type Query,
+  unknownSerializer,
+  withCallback,
+} from '../src/http/opentsdb-reply.ts';
+import { type HttpReply, sendReply } from '../src/http/reply.ts';
 import type { OpenTsdbParser } from '../src/model/parse-result.ts';
 
 /** Options of the OpenTSDB routes. */
@@ -20,83 +26,72 @@ export interface OpenTsdbRouteOptions {
 }
 
 /** What the OpenTSDB routes need. */
-export interface OpenTsdbRouteDeps {
-  readonly intake: Intake;
-  readonly parser: OpenTsdbParser;
+export interface OpenTsdbRouteDeps extends PutDeps, EndpointDeps {
+  /** Refuses every point of `/api/rollup`. */
+  readonly rollups: OpenTsdbParser;
   readonly errors: ErrorReplies;
-  readonly build: BuildInfo;
+  readonly auth: Auth;
 }
 
-interface Endpoint {
-  readonly methods: readonly string[];
-  readonly handle: Handler;
-}
-
-type Handler = (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>;
-
-const ROUTE: IntakeRoute = { route: 'opentsdb_put', source: 'opentsdb', shape: openTsdbProblem, toUtf8 };
 const VERSION_SEGMENT = /^v(\d+)$/;
 const MAX_API_VERSION = 1;
+const NEW_VERSION = 'Requested API version is greater than the max implemented';
 
 /** A Fastify plugin. */
 export function createOpenTsdbRoutes(
   options: OpenTsdbRouteOptions,
   deps: OpenTsdbRouteDeps,
 ): (app: FastifyInstance) => Promise<void> {
-  const put = createPut(ROUTE, options, deps);
-  const version = versionJson(deps.build);
+  const { database } = options;
+  const { api, old } = createEndpoints(database, deps);
+  const put = createPut(() => database, deps);
+  const rollup = createPut(() => database, { ...deps, parser: deps.rollups });
   const endpoints = new Map<string, Endpoint>([
+    ...api,
     ['put', { methods: ['POST'], handle: put }],
-    ['version', { methods: ['GET', 'POST'], handle: (_request, reply) => sendReply(reply, version) }],
+    ['rollup', { methods: ['POST'], handle: rollup }],
   ]);
 
-  return async (app) => {
-    app.setErrorHandler(deps.errors.handler(openTsdbProblem));
-    app.post('/api/put', put);
-    app.all('/api/*', (request, reply) => dispatch(endpoints, request, reply));
-    app.get('/version', (request, reply) =>
-      request.url.endsWith('json')
-        ? sendReply(reply, version)
-        : reply.type('text/plain; charset=UTF-8').send(versionText(deps.build)),
-    );
-  };
-}
-
-function dispatch(
-  endpoints: ReadonlyMap<string, Endpoint>,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): FastifyReply | Promise<FastifyReply> {
-  // What the router matched, for the target may be a whole URL (`POST http://host/api/v1/put`).
-  const segments = (request.params as { '*': string })['*'].toLowerCase().split('/');
-  const version = VERSION_SEGMENT.exec(segments[0] ?? '');
-  if (version !== null && Number(version[1]) > MAX_API_VERSION) {
-    return sendReply(reply, envelope(501, 'Requested API version is greater than the max implemented'));
+  async function serve(
+    endpoint: Endpoint,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    if (!endpoint.methods.includes(request.method)) {
+      return send(request, reply, methodRefused(request.method, endpoint.methods));
+    }
+    if (endpoint.right !== undefined) await deps.auth.authorize(request.raw, endpoint.right, database);
+    const answer = unknownSerializer(request.query as Query) ?? (await endpoint.handle(request));
+    // No callbacks here: by them any page in a user's browser could read what a gateway on that machine knows.
+    return endpoint.right === undefined ? send(request, reply, answer) : sendReply(reply, answer);
   }
-  const endpoint = endpoints.get(segments[version === null ? 0 : 1] ?? '');
-  if (endpoint === undefined) return sendReply(reply, envelope(404, 'Endpoint not found'));
-  if (endpoint.methods.includes(request.method)) return endpoint.handle(request, reply);
-  const details = `The HTTP method [${request.method}] is not permitted for this endpoint`;
-  return sendReply(
-    reply.header('Allow', endpoint.methods.join(', ')),
-    envelope(405, 'Method not allowed', details),
-  );
+
+  return async (app) => {
+    app.setErrorHandler((error, request, reply) =>
+      send(request, reply, deps.errors.of(error, request.headers['user-agent'], openTsdbProblem)),
+    );
+    app.post('/api/put', async (request, reply) => send(request, reply, await put(request)));
+    app.all('/api/*', (request, reply) => {
+      const endpoint = find(endpoints, (request.params as { '*': string })['*']);
+      return 'status' in endpoint ? send(request, reply, endpoint) : serve(endpoint, request, reply);
+    });
+    for (const [path, endpoint] of old) {
+      app.all(path, (request, reply) => serve(endpoint, request, reply));
+    }
+  };
 }
 
-function versionJson(build: BuildInfo): ReturnType<typeof envelope> {
-  return {
-    status: 200,
-    headers: { 'Content-Type': 'application/json; charset=UTF-8' },
-    body: JSON.stringify({
-      version: build.version,
-      short_revision: build.shortRevision,
-      full_revision: build.fullRevision,
-      timestamp: String(build.builtAtS),
-      repo_status: 'MINT',
-      user: build.user,
-      host: build.host,
-      repo: build.repository,
-      branch: build.branch,
-    }),
-  };
+/** Sends an answer as the parameter `jsonp` asks for it. */
+function send(request: FastifyRequest, reply: FastifyReply, answer: HttpReply): FastifyReply {
+  return sendReply(reply, withCallback(request.query as Query, answer));
+}
+
+/** The endpoint of what the router matched behind `/api/`, for the target may be a whole URL. */
+function find(endpoints: ReadonlyMap<string, Endpoint>, path: string): Endpoint | HttpReply {
+  const segments = path.toLowerCase().split('/');
+  const version = VERSION_SEGMENT.exec(segments[0] ?? '');
+  if (version !== null && Number(version[1]) > MAX_API_VERSION) return envelope(501, NEW_VERSION);
+  const [name = '', under = ''] = segments.slice(version === null ? 0 : 1);
+  const endpoint = endpoints.get(`${name}/${under}`) ?? endpoints.get(name);
+  return endpoint ?? envelope(404, 'Endpoint not found');
 }

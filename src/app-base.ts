@@ -1,9 +1,10 @@
 /** What all parts of the app are given, and what opening them makes. Types only; see app.ts. */
 import type { Config } from './config.ts';
+import type { MeteredGuard } from './guard/guard.ts';
 import type { Metrics } from './metrics.ts';
 import type { BatchPool } from './model/batch-pool.ts';
 import type { Clock } from './model/clock.ts';
-import type { DdlQueue } from './model/ddl-queue.ts';
+import type { ControlledQueue } from './model/ddl-control.ts';
 import type { Ingest } from './model/ingest.ts';
 import type { Logger } from './model/logger.ts';
 import type { Parking, SpoolDisk } from './model/spool.ts';
@@ -40,8 +41,11 @@ export interface Keeping {
 /** Everything behind the transports. */
 export interface Core {
   readonly ingest: Ingest;
+  /** Names of the databases there are; undefined when the database does not answer. */
+  readonly databases: () => Promise<readonly string[] | undefined>;
   readonly flush: FlushQueue;
-  readonly queue: DdlQueue;
+  readonly guard: MeteredGuard;
+  readonly queue: ControlledQueue;
   readonly sql: SqlReader | undefined;
   /** Undefined: rows are not kept on disk. */
   readonly keeping: Keeping | undefined;

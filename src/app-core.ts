@@ -52,6 +52,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     names: sink.names,
     metrics: metrics.guard,
     controlPlaneOk: () => backlog?.ok() ?? true,
+    paused: () => queue.control.isPaused(),
     random: systemRandom,
     pace: createPace(1_000 / config.guard.lookupsPerSec),
   });
@@ -80,7 +81,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     metrics: metrics.ingest,
   });
-  return { ingest, flush, queue, sql, keeping };
+  return { ingest, databases: () => guard.databases(), flush, guard, queue, sql, keeping };
 }
 
 /** Undefined: this database can't get too much to do. */

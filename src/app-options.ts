@@ -40,6 +40,31 @@ export function openTsdbOptions(config: Config): OpenTsdbParserOptions {
   return { maxTags, requireTags, extraNameChars, valueColumn, limits: pointLimits(config) };
 }
 
+/** The same at the paths of databases that ask for no tags and know no limit of eight. */
+export function aliasOptions(config: Config): OpenTsdbParserOptions {
+  return { ...openTsdbOptions(config), requireTags: false, maxTags: 0, spelling: 'alias' };
+}
+
+/** What `/api/config` tells: options by OpenTSDB's own names, as far as the gateway has them. No secrets. */
+export function openTsdbSettings(config: Config): Readonly<Record<string, string>> {
+  const { listen, limits, opentsdb, policy } = config;
+  return {
+    'tsd.core.auto_create_metrics': String(policy.autoCreate !== 'off'),
+    'tsd.core.tag.allow_specialchars': opentsdb.extraNameChars,
+    'tsd.http.request.enable_chunked': 'true',
+    'tsd.http.request.max_chunk': String(limits.bodyBytes),
+    'tsd.network.bind': listen.host,
+    'tsd.network.port': String(listen.port),
+    'tsd.rollups.enable': 'false',
+    'tsd.storage.max_tags': String(opentsdb.maxTags),
+  };
+}
+
+/** What this gateway is called, unlike any other. */
+export function gatewayId({ gateway }: Config): string {
+  return gateway.id === '' ? `${hostname()}-${process.pid}` : gateway.id;
+}
+
 /** The embedded database. */
 export function duckDbOptions({ duckdb, sql }: Config): DuckDbOptions {
   return {
@@ -130,13 +155,11 @@ export function etcdStoreOptions({ etcd }: Config): EtcdStoreOptions {
 }
 
 /** The DDL queue; below the prefix, a database that gateways don't share has keys of its own. */
-export function ddlOptions(
-  { ddl, etcd, gateway, sink }: Config,
-  privateId: string | undefined,
-): DdlQueueOptions {
+export function ddlOptions(config: Config, privateId: string | undefined): DdlQueueOptions {
+  const { ddl, etcd, sink } = config;
   return {
     prefix: privateId === undefined ? etcd.prefix : `${etcd.prefix}/${privateId}`,
-    gatewayId: gateway.id === '' ? `${hostname()}-${process.pid}` : gateway.id,
+    gatewayId: gatewayId(config),
     compactIntervalMs: ddl.store === 'etcd' && etcd.compact ? COMPACT_MS : 0,
     maxOpenTasks: ddl.maxOpenTasks,
     maxOpenTasksPerTenant: ddl.maxOpenTasksPerTenant,

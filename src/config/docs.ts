@@ -4,10 +4,13 @@ import { ALL_OPTIONS, type Config, type OptionEntry } from './options.ts';
 
 const GROUPS: Readonly<Record<keyof Config, string>> = {
   listen: 'The socket that all HTTP protocols share.',
+  access: 'Who may do what (docs/security.md).',
+  tls: 'TLS on the one port (docs/security.md).',
   shutdown: 'Stopping.',
   log: 'Structured logs (JSON lines) on standard output.',
   limits: 'What one client may send. What is over a limit is refused and named in the answer.',
   opentsdb: 'How OpenTSDB points become rows.',
+  aliases: "The paths of GreptimeDB and VictoriaMetrics for OpenTSDB's and InfluxDB's protocols.",
   influx: 'Details of the InfluxDB protocols.',
   dictionary: 'The series dictionary of the parsers.',
   sink: 'Where points go.',

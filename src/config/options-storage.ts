@@ -1,5 +1,5 @@
 /** Options of the protocols' names and of where points go: mapping to tables, series dictionary, database. */
-import { bytes, choice, flag, integer, milliseconds, text } from './option.ts';
+import { bytes, choice, flag, integer, list, milliseconds, text } from './option.ts';
 
 const HOUR_MS = 3_600_000;
 const MIB = 1024 ** 2;
@@ -18,7 +18,9 @@ export const STORAGE_OPTIONS = {
     database: text({
       ...name,
       default: 'public',
-      doc: 'Database (schema) of points that come in by OpenTSDB, whose protocol has no databases.',
+      doc:
+        'Database (schema) of points that come in by OpenTSDB, whose protocol has no databases: `db` and the like are ' +
+        'not looked at on `/api/put` (but see `aliases`). Also where `/api/suggest` looks names up.',
     }),
     valueColumn: text({
       ...name,
@@ -46,6 +48,15 @@ export const STORAGE_OPTIONS = {
         '`-_./` (what OpenTSDB calls `tsd.core.tag.allow_specialchars`). For example `:#`.',
     }),
   },
+  aliases: {
+    database: text({
+      ...name,
+      default: 'public',
+      doc:
+        "Database of writes to GreptimeDB's and VictoriaMetrics' paths (`/v1/influxdb/write`, `/opentsdb/api/put` …) " +
+        'that name none by header `x-greptime-db-name`, `db` or `bucket`.',
+    }),
+  },
   influx: {
     reportedVersion: text({
       default: '1.8.10',
@@ -58,6 +69,15 @@ export const STORAGE_OPTIONS = {
       doc:
         'For `/api/v2/write`: one malformed line refuses the whole request, as InfluxDB 2 does. Otherwise the ' +
         'good lines are stored and the answer lists the bad ones.',
+    }),
+    noRetryAfterAgents: list({
+      default: ['influxdb-client-js'],
+      allowed: 'parts of User-Agent headers, of printable ASCII without commas',
+      test: (item) => /^[!-+\--~][ -+\--~]{0,127}$/.test(item),
+      doc:
+        'Clients, by a part of their User-Agent in any case, whose 503 has no Retry-After, whatever the protocol. ' +
+        'influxdb-client-js takes the seconds for milliseconds and gives up within one; without the header it ' +
+        'tries for minutes.',
     }),
   },
   dictionary: {

@@ -12,10 +12,12 @@ import { POSTGRES_OPTIONS } from './options-postgres.ts';
 import { SERVER_OPTIONS } from './options-server.ts';
 import { SPOOL_OPTIONS } from './options-spool.ts';
 import { STORAGE_OPTIONS } from './options-storage.ts';
+import { TLS_OPTIONS } from './options-tls.ts';
 
 /** Every option by group and name, in the order of the documentation. */
 export const OPTIONS = {
   ...SERVER_OPTIONS,
+  ...TLS_OPTIONS,
   ...STORAGE_OPTIONS,
   ...POSTGRES_OPTIONS,
   ...GREPTIMEDB_OPTIONS,

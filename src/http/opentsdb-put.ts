@@ -2,14 +2,25 @@
  * One put: its query parameters, then parse, submit, answer. `sync_timeout` bounds the wait for storage; when it
  * is over, what happened to the rows is what ingest knew by then.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { type IngestResult, MAX_REFUSALS } from '../model/ingest.ts';
 import type { OpenTsdbParser, ParsedPoints } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
+import { toUtf8 } from './charset.ts';
+import { refusedLabel } from './extra-label.ts';
 import type { Exchange, Intake, IntakeRoute } from './intake.ts';
-import { envelope, malformedReply, type PutFlags, type PutOutcome, putReply } from './opentsdb-reply.ts';
+import {
+  envelope,
+  malformedReply,
+  openTsdbProblem,
+  type PutFlags,
+  type PutOutcome,
+  putReply,
+  type Query,
+  unknownSerializer,
+} from './opentsdb-reply.ts';
 import { DeferredError } from './problem.ts';
-import { type HttpReply, lastParameter, sendReply } from './reply.ts';
+import { type HttpReply, lastParameter } from './reply.ts';
 
 /** What a put needs. */
 export interface PutDeps {
@@ -21,15 +32,15 @@ interface PutParameters extends PutFlags {
   readonly sync: boolean;
 }
 
+const ROUTE: IntakeRoute = { route: 'opentsdb_put', source: 'opentsdb', shape: openTsdbProblem, toUtf8 };
 const INTEGER = /^[+-]?\d{1,10}$/;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** Makes the handler of put requests; all points go to `options.database`. */
+/** Makes the handler of put requests; the points go to the database that `databaseOf` names, which never is empty. */
 export function createPut(
-  route: IntakeRoute,
-  options: { readonly database: string },
+  databaseOf: (request: FastifyRequest) => string,
   deps: PutDeps,
-): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
+): (request: FastifyRequest) => Promise<HttpReply> {
   async function put(exchange: Exchange, parameters: PutParameters): Promise<HttpReply> {
     const parsed = deps.parser.parse(exchange.batch);
     if (parsed.kind === 'malformed') return malformedReply(parsed);
@@ -40,20 +51,22 @@ export function createPut(
     return putReply(parameters, { body: exchange.batch.body, parsed, ...outcome });
   }
 
-  return async (request, reply) => {
-    const parameters = readParameters(request.query as Record<string, unknown>);
-    const answer =
-      'status' in parameters
-        ? deps.intake.refuse(route, parameters)
-        : await deps.intake.handle(route, request, options.database, (exchange) => put(exchange, parameters));
-    return sendReply(reply, answer);
+  return async (request) => {
+    const parameters = readParameters(request.query as Query);
+    if ('status' in parameters) return deps.intake.refuse(ROUTE, parameters);
+    const database = databaseOf(request);
+    // NUL separates names in keys all over the gateway
+    if (database.includes('\0')) return deps.intake.refuse(ROUTE, envelope(400, 'invalid database name'));
+    return deps.intake.handle(ROUTE, request, database, (exchange) => put(exchange, parameters));
   };
 }
 
 /** Flags count by their presence: `details=false` asks for details. */
-function readParameters(query: Record<string, unknown>): PutParameters | HttpReply {
-  const serializer = lastParameter(query['serializer']) ?? 'json';
-  if (serializer !== 'json') return envelope(400, 'Requested serializer was not found');
+function readParameters(query: Query): PutParameters | HttpReply {
+  const unknown = unknownSerializer(query);
+  if (unknown !== undefined) return unknown;
+  const label = refusedLabel(query);
+  if (label !== undefined) return envelope(400, label);
   const timeout = lastParameter(query['sync_timeout']) ?? '0';
   if (!INTEGER.test(timeout))
     return envelope(400, `For input string: ${JSON.stringify(timeout.slice(0, 64))}`);

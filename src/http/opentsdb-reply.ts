@@ -6,7 +6,7 @@ import type { IngestResult, RowRefusal } from '../model/ingest.ts';
 import type { MalformedBody, ParsedPoints, PointError } from '../model/parse-result.ts';
 import { datapointJson } from './datapoint.ts';
 import { type Problem, withRetryAfter } from './problem.ts';
-import type { HttpReply } from './reply.ts';
+import { type HttpReply, lastParameter } from './reply.ts';
 
 /** Query parameters of a put; the flags are set by presence alone. */
 export interface PutFlags {
@@ -32,6 +32,7 @@ const NO_CONTENT: HttpReply = {
   headers: { ...JSON_HEADERS, 'Content-Length': '0' },
   body: undefined,
 };
+const CALLBACK = /^[A-Za-z0-9_$.]{1,128}$/;
 const SOME_FAILED = 'One or more data points had errors';
 const SEE_LOGS = 'Please see the TSD logs or append "details" to the put request';
 
@@ -39,6 +40,34 @@ const SEE_LOGS = 'Please see the TSD logs or append "details" to the put request
 export function envelope(status: number, message: string, details?: string): HttpReply {
   const error = details === undefined ? { code: status, message } : { code: status, message, details };
   return { status, headers: JSON_HEADERS, body: JSON.stringify({ error }) };
+}
+
+/** An answer in JSON. */
+export function jsonReply(value: unknown): HttpReply {
+  return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(value) };
+}
+
+/** The answer to a method that the endpoint has not. */
+export function methodRefused(method: string, allowed: readonly string[]): HttpReply {
+  const details = `The HTTP method [${method}] is not permitted for this endpoint`;
+  const reply = envelope(405, 'Method not allowed', details);
+  return { ...reply, headers: { ...reply.headers, Allow: allowed.join(', ') } };
+}
+
+/** A query string, parsed; repeated parameters are arrays. */
+export type Query = Readonly<Record<string, unknown>>;
+
+/** Calls the function that `jsonp` names with the answer; a name that is empty or could be code is not looked at. */
+export function withCallback(query: Query, reply: HttpReply): HttpReply {
+  const callback = query['jsonp'] === undefined ? '' : (lastParameter(query['jsonp']) ?? '');
+  if (!CALLBACK.test(callback) || reply.body === undefined) return reply;
+  return { ...reply, body: `${callback}(${reply.body})` };
+}
+
+/** The answer to a request for another format than JSON; undefined: it asks for none. */
+export function unknownSerializer(query: Query): HttpReply | undefined {
+  const serializer = lastParameter(query['serializer']) ?? 'json';
+  return serializer === 'json' ? undefined : envelope(400, 'Requested serializer was not found');
 }
 
 /** A body that is not of the protocol's form. */

@@ -7,8 +7,9 @@
 import type { MalformedBody, OpenTsdbParser, ParsedPoints } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import { viewOf } from './bytes.ts';
-import { JsonError, JsonReader } from './json-reader.ts';
+import { JsonReader } from './json-reader.ts';
 import type { PointLimits } from './limits.ts';
+import { readElements } from './opentsdb-body.ts';
 import { hashMembers, OpenTsdbMembers } from './opentsdb-members.ts';
 import {
   checkPoint,
@@ -27,6 +28,8 @@ export interface OpenTsdbParserOptions extends OpenTsdbRules {
   readonly limits: PointLimits;
   /** Field that holds the value; it is always a float64. */
   readonly valueColumn: string;
+  /** Which spellings it knows again: those of parsers with other rules may be refused here. Undefined: `opentsdb`. */
+  readonly spelling?: 'opentsdb' | 'alias';
   /** False: every point takes the slow path. The results are the same; tests compare them. */
   readonly fastPath?: boolean;
 }
@@ -66,38 +69,17 @@ class OpenTsdbScanner {
     this.view = viewOf(batch.body);
     this.errors = new PointErrors(batch.body);
     this.reader = new JsonReader(batch.body, this.options.limits.jsonDepth);
-    this.spelling.scope = this.dictionary.scope(batch.database, SpellingKind.opentsdb);
+    this.spelling.scope = this.dictionary.scope(
+      batch.database,
+      SpellingKind[this.options.spelling ?? 'opentsdb'],
+    );
     this.members.begin(batch, this.spelling.scope);
-    const malformed = this.body();
+    const malformed = readElements(this.reader, this.options.limits, (index) => this.element(index));
     if (malformed === undefined) {
       return { kind: 'parsed', good: batch.rows, failed: this.errors.failed, errors: this.errors.list };
     }
     batch.reset(batch.body, batch.database);
     return malformed;
-  }
-
-  private body(): MalformedBody | undefined {
-    const { reader } = this;
-    const first = reader.peek();
-    if (first < 0) return refuse('Missing request content');
-    if (first !== OPEN && first !== 0x5b) return refuse('The JSON must start as an object or an array');
-    try {
-      if (first === OPEN) this.element(0);
-      else {
-        reader.at++;
-        if (reader.accept(']')) return refuse('No datapoints found in content');
-        for (let index = 0; ; index++) {
-          this.element(index);
-          if (!reader.accept(',')) break;
-        }
-        reader.expect(']');
-      }
-      if (reader.peek() >= 0) throw new JsonError('unexpected text after the data points', reader.at);
-      return undefined;
-    } catch (error) {
-      if (error instanceof JsonError) return refuse('Unable to parse the given JSON', error.message);
-      throw error;
-    }
   }
 
   /** Takes the element at the reader's position and moves the reader behind it. */
@@ -172,8 +154,4 @@ class OpenTsdbScanner {
     batch.endRow();
     return undefined;
   }
-}
-
-function refuse(message: string, details?: string): MalformedBody {
-  return { kind: 'malformed', message, details };
 }

@@ -13,7 +13,7 @@ import { SeriesGeneration, type Spelling } from './series-generation.ts';
 import { TableEntry } from './table-entry.ts';
 
 /** How a spelled series is written: the same bytes mean different things in different forms. */
-export const SpellingKind = { line: 0, opentsdb: 1, canonical: 2, telnet: 3 } as const;
+export const SpellingKind = { line: 0, opentsdb: 1, canonical: 2, alias: 3, telnet: 4 } as const;
 
 /** Bounds of the dictionary, both generations together. */
 export interface SeriesDictionaryOptions {
@@ -58,7 +58,7 @@ export class SeriesDictionary implements SeriesInterner {
       id = this.nextDatabase++;
       this.databases.set(database, id);
     }
-    return (id * 4 + kind) | 0;
+    return (id * 8 + kind) | 0;
   }
 
   /** The series spelled so, or undefined when it is not remembered. Learns the order in which series come. */
@@ -118,6 +118,18 @@ export class SeriesDictionary implements SeriesInterner {
   /** The field of a table that came with a series of this dictionary, also when the table itself was forgotten since. */
   field(table: Table, name: string, type: ValueType): Field {
     return (table as TableEntry).field(name).of(type);
+  }
+
+  /** The tables that are remembered, some of them twice. */
+  *tables(): Iterable<Table> {
+    yield* this.young.tables.values();
+    yield* this.old.tables.values();
+  }
+
+  /** The series that are remembered, one as often as it was spelled. Not to be held over a change. */
+  *remembered(): Iterable<Series> {
+    yield* this.young.all;
+    yield* this.old.all;
   }
 
   private promote(view: DataView, spelling: Spelling): Series | undefined {

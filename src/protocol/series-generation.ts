@@ -58,6 +58,11 @@ export class SeriesGeneration {
     return 0;
   }
 
+  /** The series of all records. */
+  get all(): Iterable<Series> {
+    return this.series;
+  }
+
   /** The series of a record. */
   seriesOf(record: number): Series {
     return this.series[this.arena[record + 3] as number] as Series;

@@ -12,6 +12,7 @@ export const DEFAULT_LIMITS: PointLimits = {
   tagsPerPoint: 64,
   fieldsPerPoint: 1024,
   tablesPerRequest: 10_000,
+  pointsPerRequest: 500_000,
   jsonDepth: 100,
 };
 

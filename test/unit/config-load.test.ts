@@ -292,6 +292,10 @@ describe('rules between options', () => {
   it('let the port be reachable from other machines only when that is asked for', () => {
     const config = configOf('listen: { host: 0.0.0.0, allowRemoteUnauthenticated: true }');
     assert.equal(config.listen.host, '0.0.0.0');
+    assert.equal(
+      configOf('{ listen: { host: 0.0.0.0 }, access: { file: users.yaml } }').listen.host,
+      '0.0.0.0',
+    );
     for (const host of ['::1', 'localhost', '127.1.2.3']) {
       assert.equal(configOf(`listen: { host: "${host}" }`).listen.host, host);
     }
