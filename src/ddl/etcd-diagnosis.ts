@@ -82,14 +82,12 @@ export function diagnose(error: StoreError, address: EtcdAddress, timeoutMs: num
       advice: 'check etcd.endpoints and firewall, and whether etcd is overloaded or has no leader',
     };
   }
-  if (
-    !address.secure &&
-    /ECONNRESET|Failed to connect|Connection dropped|Protocol error|closed/i.test(error.message)
-  ) {
-    return {
-      problem: 'the connection broke',
-      advice: 'if it always does, the port speaks TLS (write https:// in etcd.endpoints) or is not etcd',
-    };
+  if (/ECONNRESET|Failed to connect|Connection dropped|Protocol error|closed/i.test(error.message)) {
+    // A server without TLS may also just hang up on a handshake, before its answer is read.
+    const other = address.secure
+      ? 'etcd does not speak TLS there; write http:// in etcd.endpoints'
+      : 'the port speaks TLS (write https:// in etcd.endpoints) or is not etcd';
+    return { problem: 'the connection broke', advice: `if it always does, ${other}` };
   }
   return plain(error);
 }
