@@ -57,7 +57,9 @@ export function createOpenTsdbRoutes(
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<FastifyReply> {
-    if (!endpoint.methods.includes(request.method)) {
+    // What may be read may be asked for without its body, too (RFC 9110, 9.1).
+    const method = request.method === 'HEAD' ? 'GET' : request.method;
+    if (!endpoint.methods.includes(method)) {
       return send(request, reply, methodRefused(request.method, endpoint.methods));
     }
     if (endpoint.right !== undefined) await deps.auth.authorize(request.raw, endpoint.right, database);

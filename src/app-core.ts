@@ -79,6 +79,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     ack: ackOf(config),
     drainTimeoutMs: config.flush.timeoutMs,
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
+    untold: keeping?.deadLetter,
     metrics: metrics.ingest,
   });
   return { ingest, databases: () => guard.databases(), flush, guard, queue, sql, keeping };

@@ -51,7 +51,7 @@ export function registerOpenTsdb(server: FastifyInstance, base: Base, parts: Ope
 }
 
 /** The build is as old as its files; a commit is not known here. */
-function buildInfo(): BuildInfo {
+export function buildInfo(): BuildInfo {
   const builtAtS = Math.floor(statSync(new URL(import.meta.url)).mtimeMs / 1_000);
   const unknown = { shortRevision: '', fullRevision: '', user: '', host: '', repository: '', branch: '' };
   return { ...unknown, version: packageVersion(), builtAtS };

@@ -12,18 +12,18 @@ import { type OpenedAccess, openAccess } from './app-access.ts';
 import { registerAdmin, registerOpenApi } from './app-admin.ts';
 import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
+import { openFront } from './app-front.ts';
 import { healthOf } from './app-health.ts';
 import { registerOpenTsdb } from './app-opentsdb.ts';
 import { ackOf, pointLimits } from './app-options.ts';
+import type { OpenedTelnet } from './app-telnet.ts';
 import { type OpenedTls, openTls } from './app-tls.ts';
 import type { Config } from './config.ts';
-import { type Auth, createAuth } from './http/auth.ts';
-import { type BodyReader, createBodyReader } from './http/body-reader.ts';
-import { createConnectionLimit } from './http/connection-limit.ts';
+import type { Auth } from './http/auth.ts';
+import type { BodyReader } from './http/body-reader.ts';
 import { createConnectionOrder } from './http/connection-order.ts';
-import { createErrorReplies } from './http/error-handler.ts';
+import type { ErrorReplies } from './http/error-handler.ts';
 import { createIntake } from './http/intake.ts';
-import { createServer } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
 import { createBatchPool } from './model/batch-pool.ts';
 import type { Logger } from './model/logger.ts';
@@ -89,28 +89,13 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
   const { config, clock, logger, sampler, metrics, stack } = base;
   const closing = createAbortController();
   const state = { ready: false };
-  const { noRetryAfterAgents } = config.influx;
-  const errors = createErrorReplies({ logger, sampler, random: systemRandom, noRetryAfterAgents });
-  const { bodyBytes, inflatedBytes, inflightBytes } = config.limits;
-  const bodies = createBodyReader(
-    { maxBodyBytes: bodyBytes, maxInflatedBytes: inflatedBytes, maxTotalBytes: inflightBytes },
-    metrics.http,
-  );
-  metrics.gauge(
-    'sluice_inflight_body_bytes',
-    'Bytes of request bodies held.',
-    () => bodies.stats().bodyBytes,
-  );
-  const auth = createAuth(access.access, metrics.http);
-  const limit = createConnectionLimit(config.listen.maxConnectionsPerAddress);
-  metrics.gauge('sluice_connections_open', 'Open connections.', () => limit.stats().open);
-  metrics.gauge('sluice_connection_addresses', 'Addresses that have some.', () => limit.stats().addresses);
-  const server = createServer(config.listen, { errors, limit, tls: tls.layer, metrics: metrics.http });
-  const signal = closing.signal;
-  registerOpenApi(server);
-  registerAdmin(server, base, { core, access: access.access, auth, errors, closing: signal });
   const ack = ackOf(config);
   const health = (): Health => healthOf(core, { ready: state.ready, ack });
+  const signal = closing.signal;
+  const front = openFront(base, { core, access: access.access, tls: tls.layer, health, closing: signal });
+  const { server, telnet, bodies, errors, auth } = front;
+  registerOpenApi(server);
+  registerAdmin(server, base, { core, access: access.access, auth, errors, closing: signal });
   registerWrites(server, base, { core, bodies, errors, auth, health, closing: signal });
   void server.register(
     createHealthRoutes({ health, ready: () => state.ready, version: packageVersion(), clock }),
@@ -138,7 +123,7 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
     },
     async close() {
       state.ready = false;
-      await stopServing(server, closing, config.shutdown.timeoutMs, logger);
+      await stopServing({ server, telnet, closing }, config.shutdown.timeoutMs, logger);
       return { failed: await stack.close(CLOSE_PART_MS) };
     },
   };
@@ -150,7 +135,7 @@ function registerWrites(
   parts: {
     core: Core;
     bodies: BodyReader;
-    errors: ReturnType<typeof createErrorReplies>;
+    errors: ErrorReplies;
     auth: Auth;
     health: () => Health;
     closing: AbortSignal;
@@ -190,8 +175,15 @@ function registerWrites(
 
 /** Lets requests finish within the time, then ends what is left. */
 async function stopServing(
-  server: FastifyInstance,
-  closing: AbortController,
+  {
+    server,
+    telnet,
+    closing,
+  }: {
+    readonly server: FastifyInstance;
+    readonly telnet: OpenedTelnet | undefined;
+    readonly closing: AbortController;
+  },
   timeoutMs: number,
   logger: Logger,
 ): Promise<void> {
@@ -199,11 +191,12 @@ async function stopServing(
     logger.warn({ timeoutMs }, 'requests did not finish in time');
     closing.abort(new Error('the gateway is stopping'));
     server.server.closeAllConnections();
+    telnet?.abort();
   }, timeoutMs);
   // Node closes the connections that are idle now; one that becomes idle later would stay until its keep-alive ends.
   const sweep = setInterval(() => server.server.closeIdleConnections(), IDLE_SWEEP_MS);
   try {
-    await server.close();
+    await Promise.all([server.close(), telnet?.close()]);
   } finally {
     clearInterval(sweep);
     clearTimeout(timer);

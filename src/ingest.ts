@@ -19,6 +19,8 @@ import { withTimeLimit } from './util/abort.ts';
 
 /** How often a batch is written before the rows of tables that are missing once more are held back. */
 const MAX_ATTEMPTS = 3;
+/** How often, a retry time apart, rows are offered of a sender who can't be told to come again. */
+const MAX_UNTOLD_ATTEMPTS = 30;
 /** When to send again after the database failed; jittered. */
 const RETRY_MS = 2_000;
 
@@ -38,6 +40,8 @@ export interface IngestDeps {
   readonly ack: 'log' | 'database';
   /** Gets a copy of the rows that are refused for good; undefined: nobody does. */
   readonly rejects: DeadLetter | undefined;
+  /** Gets the rows that were not taken of senders who can't be told; undefined: there is none. */
+  readonly untold: DeadLetter | undefined;
   readonly clock: Pick<Clock, 'wallNow' | 'sleep'>;
   /** How long a write waits for what the log acknowledged before it. */
   readonly drainTimeoutMs: number;
@@ -89,7 +93,9 @@ class IngestPath implements Ingest {
       if (parking.length > 0) await Promise.all(parking);
     }
     if (submission.isWhole) return submission.result();
-    if (this.deps.rejects !== undefined) await this.copyRejected(submission, this.deps.rejects);
+    const { rejects, untold } = this.deps;
+    if (context.tellable === false) await this.keepUntold(submission, untold);
+    else if (rejects !== undefined) await this.copyRejected(submission, rejects);
     submission.count(this.deps.metrics);
     return submission.result();
   }
@@ -97,7 +103,7 @@ class IngestPath implements Ingest {
   /** Writes what may be written; tables that turn out to be gone are admitted again. */
   private async store(
     submission: Submission,
-    { sync, allOrNothing }: IngestContext,
+    { sync, allOrNothing, tellable, signal }: IngestContext,
     parking: Promise<void>[],
   ): Promise<void> {
     for (let attempt = 1; ; attempt++) {
@@ -108,6 +114,10 @@ class IngestPath implements Ingest {
       const error = await this.write(submission, sync);
       if (error === undefined) return;
       if (error instanceof GatewayError) {
+        if (tellable === false && attempt < MAX_UNTOLD_ATTEMPTS) {
+          await this.deps.clock.sleep(RETRY_MS, signal);
+          continue;
+        }
         const reason = error.code === 'overload' ? 'overload' : 'spool_failing';
         return submission.hold(this.defer(reason, error.message), false);
       }
@@ -227,6 +237,16 @@ class IngestPath implements Ingest {
     const { batch, head } = submission;
     for (const [{ message }, rows] of submission.rejected()) {
       await rejects.add({ ...head, batch, rows, reason: 'rejected', message }).catch(() => undefined);
+    }
+  }
+
+  /** What can't be kept either is counted there as lost, and here by its verdict. */
+  private async keepUntold(submission: Submission, untold: DeadLetter | undefined): Promise<void> {
+    if (untold === undefined) return;
+    await this.copyRejected(submission, untold);
+    const { batch, head } = submission;
+    for (const [{ message }, rows] of submission.heldBack()) {
+      await untold.add({ ...head, batch, rows, reason: 'full', message }).catch(() => undefined);
     }
   }
 

@@ -26,6 +26,7 @@ export interface Exposition {
 /** The metrics of one gateway. */
 export interface Metrics {
   readonly http: HttpMetrics;
+  readonly telnet: { replyDropped(lines: number): void };
   readonly ingest: IngestMetrics;
   readonly guard: GuardMetrics;
   readonly ddl: DdlMetrics;
@@ -50,6 +51,7 @@ export function createMetrics(version: string): Metrics {
   make.gauge('sluice_build_info', 'Always 1; the version is the label.', ['version']).set({ version }, 1);
   return {
     http: httpMetrics(make),
+    telnet: telnetMetrics(make),
     ingest: ingestMetrics(make),
     guard: guardMetrics(make),
     ddl: ddlMetrics(make),
@@ -144,6 +146,14 @@ function httpMetrics(make: Factory): HttpMetrics {
     accessRefused: (reason) => refused(reason),
     connectionRefused: (reason) => connections(reason),
   };
+}
+
+function telnetMetrics(make: Factory): Metrics['telnet'] {
+  const dropped = make.counter(
+    'sluice_telnet_replies_dropped_total',
+    'Error lines that were not written, because the client does not read or there were too many.',
+  );
+  return { replyDropped: (lines) => dropped.inc(lines) };
 }
 
 function reloads(make: Factory): Metrics['reloaded'] {

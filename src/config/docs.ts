@@ -4,6 +4,7 @@ import { ALL_OPTIONS, type Config, type OptionEntry } from './options.ts';
 
 const GROUPS: Readonly<Record<keyof Config, string>> = {
   listen: 'The socket that all HTTP protocols share.',
+  telnet: "OpenTSDB's telnet protocol, on the same port.",
   access: 'Who may do what (docs/security.md).',
   tls: 'TLS on the one port (docs/security.md).',
   shutdown: 'Stopping.',

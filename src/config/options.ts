@@ -12,11 +12,13 @@ import { POSTGRES_OPTIONS } from './options-postgres.ts';
 import { SERVER_OPTIONS } from './options-server.ts';
 import { SPOOL_OPTIONS } from './options-spool.ts';
 import { STORAGE_OPTIONS } from './options-storage.ts';
+import { TELNET_OPTIONS } from './options-telnet.ts';
 import { TLS_OPTIONS } from './options-tls.ts';
 
 /** Every option by group and name, in the order of the documentation. */
 export const OPTIONS = {
   ...SERVER_OPTIONS,
+  ...TELNET_OPTIONS,
   ...TLS_OPTIONS,
   ...STORAGE_OPTIONS,
   ...POSTGRES_OPTIONS,

@@ -27,6 +27,8 @@ export interface BodyReader {
    * @throws {GatewayError} body_too_large, body_malformed, encoding_unsupported, overload; and what `work` throws
    */
   use<T>(request: IncomingMessage, work: (body: Buffer) => Promise<T>): Promise<T>;
+  /** A share of the same bytes for what comes in otherwise. */
+  lease(): BodyLease;
   stats(): { readonly bodyBytes: number };
 }
 
@@ -59,6 +61,7 @@ export function createBodyReader(
         lease.release();
       }
     },
+    lease: () => budget.lease(),
     stats: () => ({ bodyBytes: budget.usedBytes }),
   };
 }

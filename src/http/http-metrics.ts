@@ -18,7 +18,7 @@ export type ConnectionRefusal = 'total' | 'address' | 'tls';
 /** Counters of the HTTP layer. */
 export interface HttpMetrics {
   answered(route: WriteRoute, status: number, durationMs: number): void;
-  points(route: WriteRoute, outcome: PointOutcome, count: number): void;
+  points(route: WriteRoute | 'telnet', outcome: PointOutcome, count: number): void;
   bodyRefused(reason: BodyRefusal): void;
   accessRefused(reason: AccessRefusal): void;
   connectionRefused(reason: ConnectionRefusal): void;

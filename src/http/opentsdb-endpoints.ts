@@ -102,8 +102,12 @@ export function createEndpoints(database: string, deps: EndpointDeps): Endpoints
 }
 
 async function oldStats({ query }: FastifyRequest, deps: EndpointDeps): Promise<HttpReply> {
-  const lines = (await readStats(deps)).map(statLine);
-  return hasJson(query) ? jsonReply(lines) : textReply(lines.map((line) => `${line}\n`).join(''));
+  return hasJson(query) ? jsonReply((await readStats(deps)).map(statLine)) : textReply(await statsText(deps));
+}
+
+/** The lines of OpenTSDB 1's `stats`, over HTTP and telnet alike. */
+export async function statsText(deps: Pick<EndpointDeps, 'clock' | 'host' | 'samples'>): Promise<string> {
+  return (await readStats(deps)).map((stat) => `${statLine(stat)}\n`).join('');
 }
 
 interface Stat {
@@ -113,7 +117,7 @@ interface Stat {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-async function readStats(deps: EndpointDeps): Promise<readonly Stat[]> {
+async function readStats(deps: Pick<EndpointDeps, 'clock' | 'host' | 'samples'>): Promise<readonly Stat[]> {
   const timestamp = Math.floor(deps.clock.wallNow() / 1_000);
   const samples = await deps.samples([...STATS.keys()]);
   return samples.map(({ name, labels, value }) => ({

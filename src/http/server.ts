@@ -28,6 +28,8 @@ export interface HttpServerDeps {
   readonly limit: ConnectionLimit;
   /** Undefined: connections are plain; else all of them are not. */
   readonly tls: TlsLayer | undefined;
+  /** Sees each connection, decrypted, first, and calls `serve` for one that speaks HTTP; undefined: all do. */
+  readonly sniff?: (socket: Socket, serve: (socket: Socket) => void) => void;
   readonly metrics: Pick<HttpMetrics, 'connectionRefused'>;
 }
 
@@ -70,16 +72,18 @@ export function createServer(options: HttpServerOptions, deps: HttpServerDeps): 
 }
 
 /** Puts the bound per address, and TLS, before node's own handling of connections. */
-function guardConnections(server: Server, { limit, tls, metrics }: HttpServerDeps): void {
-  const [serve] = server.listeners('connection') as [(socket: Socket) => void];
+function guardConnections(server: Server, { limit, tls, metrics, sniff }: HttpServerDeps): void {
+  const [listener] = server.listeners('connection') as [(socket: Socket) => void];
   server.removeAllListeners('connection');
-  tls?.onSecured((socket) => serve.call(server, socket));
+  const http = (socket: Socket): void => listener.call(server, socket);
+  const serve = (socket: Socket): void => (sniff === undefined ? http(socket) : sniff(socket, http));
+  tls?.onSecured(serve);
   server.on('drop', () => metrics.connectionRefused('total'));
   server.on('connection', (socket) => {
     if (!limit.admit(socket)) {
       metrics.connectionRefused('address');
       socket.destroy();
-    } else if (tls === undefined) serve.call(server, socket);
+    } else if (tls === undefined) serve(socket);
     else tls.accept(socket);
   });
 }

@@ -131,9 +131,18 @@ export class Submission {
 
   /** The rows that were refused for good, by verdict. */
   rejected(): ReadonlyMap<Verdict, readonly number[]> {
+    return this.rowsBy('rejected');
+  }
+
+  /** The rows that were neither written nor parked, and may be sent again. */
+  heldBack(): ReadonlyMap<Verdict, readonly number[]> {
+    return this.rowsBy('deferred');
+  }
+
+  private rowsBy(kind: Verdict['kind']): ReadonlyMap<Verdict, readonly number[]> {
     const found = new Map<Verdict, number[]>();
     for (const [row, verdict] of this.verdicts?.entries() ?? []) {
-      if (verdict?.kind !== 'rejected') continue;
+      if (verdict?.kind !== kind) continue;
       const rows = found.get(verdict);
       if (rows === undefined) found.set(verdict, [row]);
       else rows.push(row);

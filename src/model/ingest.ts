@@ -14,6 +14,11 @@ export interface IngestContext {
   readonly mayCreate?: boolean;
   /** True: the sender wants storage's own acknowledgement (OpenTSDB `sync`), so nothing is parked. */
   readonly sync: boolean;
+  /**
+   * False: the sender can't be told what became of a row (telnet). What is refused for good or finds no room goes to the
+   * dead letter, and while the gateway has too much to do the rows wait. Undefined: as true.
+   */
+  readonly tellable?: boolean;
   /** True: one row that is refused for good refuses all of them. Undefined: as false. */
   readonly allOrNothing?: boolean;
   readonly signal: AbortSignal;

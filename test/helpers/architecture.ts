@@ -61,6 +61,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       builtins: ['node:buffer', 'node:http', 'node:net', 'node:tls', 'node:zlib'],
     },
     'src/access': { parts: STAGE, packages: ['lru-cache', 'yaml'], builtins: ['node:crypto'] },
+    'src/tcp': { parts: STAGE, packages: [], builtins: ['node:net', 'node:timers'] },
     'src/ingest': { parts: STAGE, packages: [], builtins: [] },
     'src/metrics': {
       parts: ['src/ddl', 'src/guard', 'src/http', 'src/ingest', 'src/sink', 'src/spool', 'src/util'],

@@ -5,7 +5,7 @@ import { createBatchPool } from '../../src/model/batch-pool.ts';
 import type { Ingest, IngestContext, IngestResult } from '../../src/model/ingest.ts';
 import type { PointBatch, TableGroup } from '../../src/model/point-batch.ts';
 import type { ValueRules } from '../../src/model/sink.ts';
-import type { DeadRows } from '../../src/model/spool.ts';
+import type { DeadLetter, DeadRows } from '../../src/model/spool.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
 import { createFlushQueue, type FlushQueue } from '../../src/sink/flush-queue.ts';
@@ -86,6 +86,10 @@ export function createIngestRig(setup: IngestSetup = {}): IngestRig {
     parking: new FakeParking(),
     log: new FakeLog(),
   };
+  const deadLetter: DeadLetter = {
+    add: (rows) => Promise.resolve(void dead.push(rows)),
+    addRaw: () => Promise.reject(new Error('not asked for')),
+  };
   const ingest = createIngest({
     ...parts,
     guard,
@@ -94,10 +98,8 @@ export function createIngestRig(setup: IngestSetup = {}): IngestRig {
     values: setup.values,
     drainTimeoutMs: 30_000,
     batches: createBatchPool(),
-    rejects: {
-      add: (rows) => Promise.resolve(void dead.push(rows)),
-      addRaw: () => Promise.reject(new Error('not asked for')),
-    },
+    rejects: deadLetter,
+    untold: deadLetter,
     random: () => 0.5,
     metrics: {
       rowsRejected: (reason, rows) => counted.push(`rejected ${reason} ${rows}`),

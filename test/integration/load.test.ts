@@ -13,7 +13,7 @@ describe('the gateway under many connections', () => {
     const { acknowledged, others, faults } = await runLoad(t, {
       folder: temporaryFolder(t),
       connections: CONNECTIONS,
-      kinds: ['keep-alive', 'pipelined'],
+      kinds: ['keep-alive', 'pipelined', 'telnet'],
       more: () => requests++ < REQUESTS,
     });
     assert.deepEqual([faults, [...others]], [[], []]);

@@ -22,7 +22,7 @@ try {
   const { acknowledged, others, peakRssBytes, faults } = await runLoad(cleanup, {
     folder,
     connections: Number(values.connections),
-    kinds: ['keep-alive', 'pipelined'],
+    kinds: ['keep-alive', 'pipelined', 'telnet'],
     more: () => performance.now() < untilMs,
     progress: console.log,
   });

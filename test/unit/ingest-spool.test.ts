@@ -40,6 +40,21 @@ describe('ingest: parking', () => {
     assert.deepEqual([result.stored, result.parked, result.deferred, parking.parked], [1, 0, 1, []]);
   });
 
+  it('keeps in the dead letter what neither parking takes nor its sender can be told', async () => {
+    unknown('full', 'bad');
+    answerBy({ full: () => all(defer('later')), bad: () => all(reject('no')) });
+    parking.refuses.add('full');
+    const result = await submit(['full v=1 1', 'ok v=1 1', 'bad v=1 1', 'full v=2 2'], { tellable: false });
+    assert.deepEqual([result.stored, result.rejected, result.deferred], [1, 1, 2]);
+    assert.deepEqual(
+      dead.map(({ rows, reason, message }) => [rows, reason, message]),
+      [
+        [[2], 'rejected', 'no'],
+        [[0, 3], 'full', 'later'],
+      ],
+    );
+  });
+
   it('tells the sender of the rows that parking did not take', async () => {
     unknown('new', 'other');
     answerBy({ new: () => all(defer('later', 700)), other: () => all(defer('later', 700)) });
@@ -154,6 +169,19 @@ describe('ingest: parking', () => {
         [[1], 'rejected', 'never'],
       ],
     );
+  });
+});
+
+describe('ingest: a sender who can not be told to come again', () => {
+  it('waits while the gateway has too much to do', async () => {
+    make({ parks: true, ack: 'log' });
+    log.failure = new GatewayError('overload', 'full');
+    const result = submit(['ok v=1 1'], { tellable: false });
+    await clock.advance(4_000);
+    assert.deepEqual([log.written, dead], [[], []]);
+    log.failure = undefined;
+    await clock.advance(2_000);
+    assert.deepEqual([(await result).stored, log.written, dead.length], [1, ['ok'], 0]);
   });
 });
 
