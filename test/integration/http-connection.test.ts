@@ -13,6 +13,7 @@ import {
   post,
   startServer,
 } from '../helpers/http-server.ts';
+import { eventually } from '../helpers/wait.ts';
 
 const POINT = '{"metric":"m","timestamp":1700000000,"value":1,"tags":{"h":"a"}}';
 
@@ -149,6 +150,8 @@ describe('pipelined requests', () => {
       assert.equal(server.ingest.submissions.at(-1)?.database, database);
       gate.open(index);
     }
+    // A connection that still has an answer to come is not idle, and closing the server would wait for it.
+    await eventually('all answers', () => client.received().split('HTTP/1.1 204 ').length === 4);
   });
 
   it('do not overtake when one between them fails early', async (t) => {
