@@ -11,7 +11,7 @@ export interface BrokenRule {
   readonly must: string;
 }
 
-/** In each pair the first must not be greater than the second. */
+/** In each pair the first must not be greater than the second, unless that is 0, which is no limit. */
 const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
   ['listen.headersTimeoutMs', 'listen.requestTimeoutMs'],
   ['limits.bodyBytes', 'limits.inflatedBytes'],
@@ -40,7 +40,8 @@ function brokenOrder(lookup: Lookup): BrokenRule[] {
   return AT_MOST.flatMap(([small, large]) => {
     const low = lookup(small);
     const high = lookup(large);
-    if (low === undefined || high === undefined || (low as number) <= (high as number)) return [];
+    if (low === undefined || high === undefined || high === 0 || (low as number) <= (high as number))
+      return [];
     return [{ path: small, must: `be at most ${large}, which is ${high as number}` }];
   });
 }

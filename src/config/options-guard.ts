@@ -68,14 +68,16 @@ export const GUARD_OPTIONS = {
     }),
     createsPerSec: integer({
       default: 50,
-      min: 1,
+      min: 0,
       max: 10_000,
+      zero: 'no limit',
       doc: 'Tables that may be submitted for creation or widening, over all databases. Over it: come again.',
     }),
     createsPerSecPerTenant: integer({
       default: 20,
-      min: 1,
+      min: 0,
       max: 10_000,
+      zero: 'no limit',
       doc: 'The same for one tenant (a database, until there is authentication). At most `guard.createsPerSec`.',
     }),
     createBurst: integer({
@@ -160,9 +162,10 @@ export const GUARD_OPTIONS = {
     }),
     ratePerSec: integer({
       default: 100,
-      min: 1,
+      min: 0,
       max: 100,
-      doc: 'DDL statements started per second.',
+      zero: 'no limit',
+      doc: 'Tasks of the queue started per second; each is one DDL statement, seldom more.',
     }),
     timeoutMs: milliseconds({
       default: 30_000,

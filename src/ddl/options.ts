@@ -12,7 +12,7 @@ export interface DdlQueueOptions {
   readonly maxOpenTasksPerTenant?: number | undefined;
   /** Statements that run at the same time, 1 to 64; default 4. */
   readonly concurrency?: number | undefined;
-  /** Statements begun per second, 0.01 to 100; default 50. */
+  /** Tasks begun per second, 0.01 to 100, 0: no limit; default 50. */
   readonly ratePerSec?: number | undefined;
   /** After it a statement counts as ambiguous; default 30_000. */
   readonly ddlTimeoutMs?: number | undefined;

@@ -41,7 +41,7 @@ export interface BudgetOptions {
 
 /** How fast the queue is asked; over any of these the rows are deferred. */
 export interface ThrottleOptions {
-  /** Submits per second over all tenants, more than 0, and how many may come at once. Default 50, 100. */
+  /** Submits per second over all tenants, 0: no limit, and how many (1 or more) may come at once. Default 50, 100. */
   readonly perSec: number;
   readonly burst: number;
   /** The same for one tenant. Default 10, 50. */

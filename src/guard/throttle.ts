@@ -45,9 +45,9 @@ export function createThrottle(options: ThrottleOptions, clock: Clock): Throttle
     tryTake(tenant) {
       const nowMs = clock.now();
       const openOfTenant = openByTenant.get(tenant) ?? 0;
-      if (open >= options.maxOpen) return { granted: false, retryAfterMs: 1_000 / options.perSec };
+      if (open >= options.maxOpen) return { granted: false, retryAfterMs: spacingMs(options.perSec) };
       if (openOfTenant >= options.maxOpenPerTenant) {
-        return { granted: false, retryAfterMs: 1_000 / options.tenantPerSec };
+        return { granted: false, retryAfterMs: spacingMs(options.tenantPerSec) };
       }
       const own = tenants.get(shortKey(tenant)) ?? { tokens: options.tenantBurst, atMs: nowMs };
       refill(own, options.tenantPerSec, options.tenantBurst, nowMs);
@@ -65,8 +65,14 @@ export function createThrottle(options: ThrottleOptions, clock: Clock): Throttle
 }
 
 function refill(bucket: Bucket, perSec: number, burst: number, nowMs: number): void {
-  bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * perSec);
+  const grown = bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * perSec;
+  bucket.tokens = perSec === 0 ? burst : Math.min(burst, grown);
   bucket.atMs = nowMs;
+}
+
+/** Without a rate it is a place that is waited for, which has no known time. */
+function spacingMs(perSec: number): number {
+  return 1_000 / (perSec === 0 ? 1 : perSec);
 }
 
 function untilOne(bucket: Bucket, perSec: number): number {

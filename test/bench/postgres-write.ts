@@ -5,8 +5,7 @@
  *
  *   npm run build && node dist/test/bench/postgres-write.js
  */
-import { readFileSync } from 'node:fs';
-import { Client, type Connection } from 'pg';
+import { Client } from 'pg';
 import type { PointBatch } from '../../src/model/point-batch.ts';
 import { seriesKey } from '../../src/sink/postgres/layout.ts';
 import { openPostgres } from '../../src/sink/postgres/open.ts';
@@ -14,6 +13,7 @@ import { createSystemClock } from '../../src/util/clock.ts';
 import { createTestSource, type TestSource } from '../helpers/points.ts';
 import { SUPERUSER, startPostgres } from '../helpers/postgres.ts';
 import { postgresOptions, SILENT } from '../helpers/postgres-rig.ts';
+import { copyRow, cpuOf, pipelined, withoutTable } from './postgres-copy.ts';
 
 const CASES = [
   [20, 100],
@@ -52,60 +52,6 @@ function flushes(source: TestSource, tables: number, rows: number): () => Flush 
     });
     return { batch: source.batch(points), byTable };
   };
-}
-
-/** A row in COPY's binary format, with the number of its table first. */
-function copyRow(...[table, micros, key, host, value]: [number, number, Buffer, string, number]): Buffer {
-  const row = Buffer.alloc(2 + 8 + 12 + 20 + 6 + 4 + host.length + 12);
-  let at = row.writeInt16BE(6);
-  const sized = (bytes: number): number => (at = row.writeInt32BE(bytes, at));
-  at = row.writeInt32BE(table, sized(4));
-  at = row.writeBigInt64BE(BigInt(micros) - 946_684_800_000_000n, sized(8));
-  at = sized(16) + key.copy(row, at);
-  at = row.writeInt16BE(0, sized(2));
-  at = sized(host.length) + row.write(host, at);
-  row.writeDoubleBE(value, sized(8));
-  return row;
-}
-
-const COPY_HEAD = Buffer.concat([Buffer.from('PGCOPY\n\u00ff\r\n\0', 'latin1'), Buffer.alloc(8)]);
-const COPY_END = Buffer.from([0xff, 0xff]);
-
-/** Sends statements and COPY data at once, with one Sync. */
-function pipelined(
-  client: Client,
-  steps: readonly { sql: string; copy?: readonly Buffer[] }[],
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let error: unknown;
-    client.query({
-      submit(connection: Connection & { sendCopyFromChunk(chunk: Buffer): void; endCopyFrom(): void }) {
-        connection.stream.cork();
-        for (const { sql, copy } of steps) {
-          connection.parse({ name: '', text: sql, types: [] }, true);
-          connection.bind({}, true);
-          connection.execute({}, true);
-          if (copy === undefined) continue;
-          connection.sendCopyFromChunk(Buffer.concat([COPY_HEAD, ...copy, COPY_END]));
-          connection.endCopyFrom();
-        }
-        connection.sync();
-        connection.stream.uncork();
-        connection.once('readyForQuery', () => (error === undefined ? resolve() : reject(error as Error)));
-        return null;
-      },
-      handleError: (cause: unknown) => (error = cause),
-      handleReadyForQuery: () => undefined,
-      handleCommandComplete: () => undefined,
-      handleCopyInResponse: () => undefined,
-    } as never);
-  });
-}
-
-/** CPU seconds of a process. */
-function cpuOf(pid: number): number {
-  const fields = (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1] ?? '').split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -183,10 +129,3 @@ for (const [tables, rows] of CASES) {
   await sink.close();
 }
 for (const close of cleanups) await close();
-
-/** The row without its first value. */
-function withoutTable(row: Buffer): Buffer {
-  const rest = row.subarray(8);
-  rest.writeInt16BE(5);
-  return rest;
-}

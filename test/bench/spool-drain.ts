@@ -1,11 +1,8 @@
 /** A gateway of its own that drains a spool which was filled beforehand: its memory, and the traffic beside it. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { PointBatch, type TableGroup } from '../../src/model/point-batch.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
@@ -13,12 +10,12 @@ import { openSpoolDisk } from '../../src/spool/disk.ts';
 import { createRecordEncoder } from '../../src/spool/record.ts';
 import { createSystemClock } from '../../src/util/clock.ts';
 import { SILENT } from '../helpers/ddl-harness.ts';
-import { followLog, metric } from '../helpers/gateway.ts';
+import { metric } from '../helpers/gateway.ts';
 import { DEFAULT_LIMITS } from '../helpers/parsers.ts';
 import { eventually } from '../helpers/wait.ts';
 import { benchBodies } from './bodies.ts';
+import { type Running, send, startGateway, stop } from './gateway.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const MIB = 2 ** 20;
 const TABLES = 20;
 const POINTS = 1_000;
@@ -31,11 +28,6 @@ const FIRST_TIME = 10_000;
 /** DuckDB keeps what it can in memory, up to its limit, which is not what is measured. */
 const SMALL = { SLUICE_DUCKDB_MEMORY_BYTES: String(256 * MIB) };
 const nothing = (): void => undefined;
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly url: string;
-}
 
 /** Drains as fast as it can; the peak of the resident memory, beside that of the same gateway at rest. */
 export async function measureDrain(folder: string, bytes: number): Promise<object> {
@@ -139,23 +131,6 @@ function rowsOf(batch: PointBatch, group: TableGroup): number[] {
   return rows;
 }
 
-async function startGateway(folder: string, env: Readonly<Record<string, string>>): Promise<Running> {
-  await mkdir(folder, { recursive: true });
-  const child = spawn(process.execPath, [MAIN], {
-    cwd: folder,
-    env: { PATH: process.env['PATH'] ?? '', SLUICE_LISTEN_PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const url = String((await followLog(child).logged('listening'))['url']);
-  return { child, url };
-}
-
-async function stop({ child }: Running): Promise<void> {
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  await exited;
-}
-
 function rssMib({ child }: Running): number {
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
   return Math.round(Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1_024);
@@ -187,16 +162,4 @@ async function traffic(
   tookMs.sort((a, b) => a - b);
   const at = (share: number): number => Number((tookMs[Math.floor(tookMs.length * share)] ?? 0).toFixed(2));
   return { pointsPerSec: Math.round((tookMs.length * 100 * 1_000) / ms), p50Ms: at(0.5), p99Ms: at(0.99) };
-}
-
-function send(url: string, agent: Agent, body: Buffer): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { method: 'POST', agent, headers: { 'content-length': body.length } });
-    sent.on('error', reject);
-    sent.on('response', (response) => {
-      response.resume();
-      response.on('end', () => resolve(response.statusCode ?? 0));
-    });
-    sent.end(body);
-  });
 }

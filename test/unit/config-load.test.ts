@@ -301,6 +301,12 @@ describe('rules between options', () => {
     }
   });
 
+  it('take 0 as no limit where a rate over all bounds that of a tenant', () => {
+    const { guard } = configOf('guard: { createsPerSec: 0, createsPerSecPerTenant: 9000 }');
+    assert.deepEqual([guard.createsPerSec, guard.createsPerSecPerTenant], [0, 9_000]);
+    assert.equal(configOf('guard: { createsPerSecPerTenant: 0 }').guard.createsPerSecPerTenant, 0);
+  });
+
   for (const yaml of [
     'ddl: { transientMinMs: 30s }',
     'limits: { inflightBytes: 96MiB }',

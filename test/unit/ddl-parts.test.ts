@@ -232,25 +232,29 @@ describe('a pulse', () => {
 });
 
 describe('the limiter of DDL turns', () => {
-  it('runs no more at a time than it may, and drops what has not begun when it stops', async () => {
-    const limiter = createTurnLimiter({ concurrency: 2, ratePerSec: 100 });
-    const gate = createDeferred<void>();
-    const twoRun = createDeferred<void>();
-    let running = 0;
-    const turns = Array.from({ length: 4 }, () =>
-      limiter.run(async () => {
-        if (++running === 2) twoRun.resolve();
-        await gate.promise;
-      }),
-    );
-    const settled = Promise.allSettled(turns);
-    await twoRun.promise;
-    const stopped = limiter.stop();
-    gate.resolve();
-    await stopped;
-    const results = (await settled).map(({ status }) => status);
-    assert.deepEqual([results.toSorted(), running], [['fulfilled', 'fulfilled', 'rejected', 'rejected'], 2]);
-  });
+  for (const ratePerSec of [100, 0])
+    it(`runs no more at a time than it may, and drops the rest when it stops (${ratePerSec}/s)`, async () => {
+      const limiter = createTurnLimiter({ concurrency: 2, ratePerSec });
+      const gate = createDeferred<void>();
+      const twoRun = createDeferred<void>();
+      let running = 0;
+      const turns = Array.from({ length: 4 }, () =>
+        limiter.run(async () => {
+          if (++running === 2) twoRun.resolve();
+          await gate.promise;
+        }),
+      );
+      const settled = Promise.allSettled(turns);
+      await twoRun.promise;
+      const stopped = limiter.stop();
+      gate.resolve();
+      await stopped;
+      const results = (await settled).map(({ status }) => status);
+      assert.deepEqual(
+        [results.toSorted(), running],
+        [['fulfilled', 'fulfilled', 'rejected', 'rejected'], 2],
+      );
+    });
 });
 
 describe('the DDL queue in real time', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import { GUARD_OPTIONS as OPTION_TABLE } from '../../src/config/options-guard.ts';
 import { Describer } from '../../src/guard/describer.ts';
 import { shortKey, targetKey } from '../../src/guard/keys.ts';
 import { createNegativeCache, MAX_VARIANTS } from '../../src/guard/negative-cache.ts';
@@ -92,6 +93,44 @@ describe('throttle', () => {
     assert.deepEqual(['a', 'c', 'c'].map(take), [250, 0, 250]);
     await clock.advance(60_000);
     assert.deepEqual(['a', 'a', 'a'].map(take), [0, 0, 500], 'no more than the burst was saved');
+  });
+
+  it('holds the rates that are stated as the defaults, whoever asks and however often', async () => {
+    const { createsPerSec, createsPerSecPerTenant, createBurst } = OPTION_TABLE.guard;
+    const rates = { perSec: createsPerSec.default, tenantPerSec: createsPerSecPerTenant.default };
+    const bursts = { burst: createBurst.default, tenantBurst: createBurst.default };
+    for (const [tenants, perSec] of [
+      [['a'], rates.tenantPerSec],
+      [['a', 'b', 'c'], rates.perSec],
+    ] as const) {
+      const clock = new FakeClock();
+      const throttle = createThrottle({ ...options, ...rates, ...bursts }, clock);
+      let granted = 0;
+      const takeAll = (tenant: string): void => {
+        for (let grant = throttle.tryTake(tenant); grant.granted; grant = throttle.tryTake(tenant)) {
+          granted++;
+          grant.release();
+        }
+      };
+      for (let step = 0; step < 600; step++) {
+        tenants.forEach(takeAll);
+        await clock.advance(100);
+      }
+      tenants.forEach(takeAll);
+      const stated = createBurst.default + 60 * perSec;
+      assert.ok(granted <= stated && granted >= stated - 1, `${granted} of ${stated}`);
+    }
+  });
+
+  it('grants at any rate when the rates are 0, and still bounds what is open', () => {
+    const throttle = createThrottle({ ...options, perSec: 0, tenantPerSec: 0 }, new FakeClock());
+    for (let taken = 0; taken < 1_000; taken++) {
+      const grant = throttle.tryTake('a');
+      assert.ok(grant.granted);
+      grant.release();
+    }
+    const open = Array.from({ length: 3 }, () => throttle.tryTake('a'));
+    assert.deepEqual(open[2], { granted: false, retryAfterMs: 1_000 });
   });
 
   it('grants no more open submits than allowed, and gives places back', () => {
