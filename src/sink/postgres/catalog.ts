@@ -65,6 +65,8 @@ export async function describeRelations(
   const schemas = ids.map(({ database }) => schemaIdentifier(database));
   const tables = ids.map(({ table }) => tableIdentifier(table));
   const { rows } = await client.query<Row & unknown[]>({
+    // Prepared once per connection: planning it costs more than running it.
+    name: 'describe',
     text: DESCRIBE,
     values: [schemas, tables],
     rowMode: 'array',
