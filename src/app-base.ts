@@ -9,6 +9,7 @@ import type { Logger } from './model/logger.ts';
 import type { Parking, SpoolDisk } from './model/spool.ts';
 import type { SqlReader } from './model/sql.ts';
 import type { SeriesDictionary } from './protocol/series-dictionary.ts';
+import type { Reloads } from './reload.ts';
 import type { FlushQueue } from './sink/flush-queue.ts';
 import type { DeadLetterFolder } from './spool/dead-letter.ts';
 import type { LaneDrainer } from './spool/lane-drainer.ts';
@@ -24,6 +25,8 @@ export interface Base {
   readonly sampler: LogSampler;
   readonly metrics: Metrics;
   readonly batches: BatchPool;
+  /** What can be read anew while the gateway runs. */
+  readonly reloads: Reloads;
   readonly dictionary: SeriesDictionary;
   readonly stack: CloseStack;
 }

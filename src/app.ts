@@ -28,6 +28,7 @@ import type { Logger } from './model/logger.ts';
 import { createLineParser } from './protocol/line-protocol.ts';
 import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
 import { SeriesDictionary } from './protocol/series-dictionary.ts';
+import { createReloads, type ReloadResult } from './reload.ts';
 import { createAbortController } from './util/abort.ts';
 import { systemRandom } from './util/backoff.ts';
 import { createSystemClock } from './util/clock.ts';
@@ -47,6 +48,8 @@ const IDLE_SWEEP_MS = 20;
 export interface App {
   /** Begins to serve; answers the address in use, as a URL. */
   listen(): Promise<string>;
+  /** Reads anew what can change while the gateway runs; see reload.ts. Never rejects. */
+  reload(cause: string): Promise<readonly ReloadResult[]>;
   /** Stops: no new requests, what is in flight is finished within the configured time, then the parts are closed. */
   close(): Promise<{ readonly failed: readonly string[] }>;
 }
@@ -64,6 +67,7 @@ export async function buildApp(config: Config, logger: Logger, openers: Openers 
     sampler: createLogSampler(config.log.sampleMs, clock),
     metrics: createMetrics(packageVersion()),
     batches: createBatchPool(),
+    reloads: createReloads({ logger }),
     dictionary: new SeriesDictionary(config.dictionary, Math.floor(systemRandom() * 2 ** 32)),
     stack: createCloseStack(logger),
   };
@@ -77,7 +81,7 @@ export async function buildApp(config: Config, logger: Logger, openers: Openers 
 
 /** The server and its routes, and how to stop. */
 function createApp(base: Base, core: Core): App {
-  const { config, clock, logger, sampler, metrics, stack } = base;
+  const { config, clock, logger, sampler, metrics, reloads, stack } = base;
   const closing = createAbortController();
   const state = { ready: false };
   const errors = createErrorReplies({ logger, sampler, random: systemRandom });
@@ -114,6 +118,7 @@ function createApp(base: Base, core: Core): App {
       state.ready = true;
       return url;
     },
+    reload: (cause) => reloads.reload(cause),
     async close() {
       state.ready = false;
       await stopServing(server, closing, config.shutdown.timeoutMs, logger);

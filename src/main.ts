@@ -83,5 +83,7 @@ async function serve(app: App, stop: AbortSignal, logger: Logger): Promise<void>
     process.exitCode = FAILED;
     return;
   }
+  const reload = (): void => void app.reload('SIGHUP');
+  process.on('SIGHUP', reload);
   if (!stop.aborted) await once(stop, 'abort');
 }

@@ -108,6 +108,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       builtins: [],
     },
     'src/app': { parts: 'all', packages: ['fastify'], builtins: ['node:fs'] },
+    'src/reload.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {
       parts: [
