@@ -1,23 +1,29 @@
 /**
- * InfluxDB over HTTP: writes of v1 and v2, and the probes clients send first. Every answer carries InfluxDB's
- * identification headers. Content types are ignored; credentials are neither read nor logged.
+ * InfluxDB over HTTP: writes of v1, v2 and v3, `/query`, and the probes clients send first. Every answer carries InfluxDB's
+ * identification headers. Content types are ignored, and credentials never logged.
  */
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorReplies } from '../src/http/error-handler.ts';
-import type { Query } from '../src/http/influx-parameters.ts';
-import { readWriteParameters } from '../src/http/influx-parameters.ts';
-import {
-  type InfluxVersion,
-  influxError,
-  influxProblem,
-  NO_CONTENT,
-  writeReply,
-} from '../src/http/influx-reply.ts';
-import type { Intake, IntakeRoute } from '../src/http/intake.ts';
-import { firstParameter, type HttpReply, sendReply } from '../src/http/reply.ts';
-import type { Clock } from '../src/model/clock.ts';
-import type { LineParser } from '../src/model/parse-result.ts';
+import { databaseOf, type Query } from '../src/http/influx-parameters.ts';
+import { createInfluxQuery, type InfluxQueryDeps } from '../src/http/influx-query.ts';
+import { type InfluxVersion, influxError } from '../src/http/influx-reply.ts';
+import { createInfluxWrite, INFLUX_ROUTES, type InfluxWriteDeps } from '../src/http/influx-write.ts';
+import { firstParameter, type HttpReply, NO_CONTENT, sendReply } from '../src/http/reply.ts';
+
+/** A place where the endpoints are found, and how a write there names its database. */
+export interface InfluxMount {
+  /** Before every path: empty, or for instance `/influx`. */
+  readonly prefix: string;
+  /** The database of a write; empty: the request names none, which is answered in the version's own words. */
+  readonly databaseOf: (version: InfluxVersion, request: FastifyRequest) => string;
+}
+
+/** InfluxDB's own paths and parameters. */
+export const ROOT_MOUNT: InfluxMount = {
+  prefix: '',
+  databaseOf: (version, request) => databaseOf(version, request.query as Query),
+};
 
 /** Options of the InfluxDB routes. */
 export interface InfluxRouteOptions {
@@ -25,20 +31,20 @@ export interface InfluxRouteOptions {
   readonly reportedVersion: string;
   /** On v2, one malformed line refuses the whole request, as InfluxDB 2 does. */
   readonly strictBatches: boolean;
+  /** Where the endpoints are found. */
+  readonly mounts: readonly InfluxMount[];
 }
 
 /** What the InfluxDB routes need. */
-export interface InfluxRouteDeps {
-  readonly intake: Intake;
-  readonly parser: LineParser;
+export interface InfluxRouteDeps extends InfluxWriteDeps, InfluxQueryDeps {
   readonly errors: ErrorReplies;
-  readonly clock: Pick<Clock, 'wallNow'>;
 }
 
-const ROUTES: Readonly<Record<InfluxVersion, IntakeRoute>> = {
-  v1: intakeRoute('influx_write', 'v1'),
-  v2: intakeRoute('influx_v2_write', 'v2'),
-};
+const WRITE_PATHS: readonly (readonly [InfluxVersion, string])[] = [
+  ['v1', '/write'],
+  ['v2', '/api/v2/write'],
+  ['v3', '/api/v3/write_lp'],
+];
 
 const MAX_REQUEST_ID = 128;
 
@@ -49,27 +55,19 @@ export function createInfluxRoutes(
 ): (app: FastifyInstance) => Promise<void> {
   const identity = { 'X-Influxdb-Version': options.reportedVersion, 'X-Influxdb-Build': 'OSS' };
 
+  const write = createInfluxWrite(options, deps);
+  const query = createInfluxQuery(deps);
+
   function send(request: FastifyRequest, reply: FastifyReply, answer: HttpReply): FastifyReply {
     const id = requestId(request);
     reply.headers(identity).header('X-Request-Id', id).header('Request-Id', id);
     return sendReply(reply, answer);
   }
 
-  function write(version: InfluxVersion, request: FastifyRequest): Promise<HttpReply> | HttpReply {
-    const route = ROUTES[version];
-    const parameters = readWriteParameters(version, request.query as Query);
-    if ('status' in parameters) return deps.intake.refuse(route, parameters);
-    const allOrNothing = version === 'v2' && options.strictBatches;
-    return deps.intake.handle(route, request, parameters.database, async (exchange) => {
-      const { batch } = exchange;
-      const parsed = deps.parser.parse(batch, parameters.precision, deps.clock.wallNow());
-      const result = await exchange.submit(parsed, { allOrNothing });
-      return writeReply(version, { body: batch.body, parsed, result });
-    });
-  }
-
-  function writeRoute(app: FastifyInstance, path: string, version: InfluxVersion): void {
-    app.post(path, async (request, reply) => send(request, reply, await write(version, request)));
+  function writeRoute(app: FastifyInstance, path: string, version: InfluxVersion, mount: InfluxMount): void {
+    app.post(path, async (request, reply) =>
+      send(request, reply, await write(version, request, mount.databaseOf(version, request))),
+    );
     app.options(path, (request, reply) => send(request, reply, NO_CONTENT));
     app.route({
       method: ['GET', 'PUT', 'PATCH', 'DELETE'],
@@ -85,18 +83,20 @@ export function createInfluxRoutes(
 
   return async (app) => {
     app.setErrorHandler((error, request, reply) => {
-      const shape = ROUTES.v1.shape;
+      const { shape } = INFLUX_ROUTES.v1;
       return send(request, reply, deps.errors.of(error, request.headers['user-agent'], shape));
     });
-    writeRoute(app, '/write', 'v1');
-    writeRoute(app, '/api/v2/write', 'v2');
-    app.get('/ping', (request, reply) => send(request, reply, pong(request.query as Query, options)));
-    app.options('/ping', (request, reply) => send(request, reply, NO_CONTENT));
+    for (const mount of options.mounts) {
+      for (const [version, path] of WRITE_PATHS) writeRoute(app, mount.prefix + path, version, mount);
+      const ping = `${mount.prefix}/ping`;
+      app.get(ping, (request, reply) => send(request, reply, pong(request.query as Query, options)));
+      const queries = `${mount.prefix}/query`;
+      app.get(queries, async (request, reply) => send(request, reply, await query(request)));
+      app.post(queries, async (request, reply) => send(request, reply, await query(request)));
+      app.options(queries, (request, reply) => send(request, reply, NO_CONTENT));
+      app.options(ping, (request, reply) => send(request, reply, NO_CONTENT));
+    }
   };
-}
-
-function intakeRoute(route: IntakeRoute['route'], version: InfluxVersion): IntakeRoute {
-  return { route, source: 'influx', shape: (problem) => influxProblem(version, problem), toUtf8: undefined };
 }
 
 function pong(query: Query, options: InfluxRouteOptions): HttpReply {

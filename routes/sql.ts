@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError } from '../src/errors.ts';
+import type { Auth } from '../src/http/auth.ts';
 import type { BodyReader } from '../src/http/body-reader.ts';
 import type { ErrorReplies } from '../src/http/error-handler.ts';
 import { type Problem, withRetryAfter } from '../src/http/problem.ts';
@@ -25,6 +26,7 @@ export interface SqlRouteOptions {
 /** What the SQL route needs. */
 export interface SqlRouteDeps {
   readonly reader: SqlReader;
+  readonly auth: Auth;
   /** Waits until what was acknowledged can be read; undefined: it always can. */
   readonly drained: ((signal: AbortSignal) => Promise<void>) | undefined;
   readonly bodies: BodyReader;
@@ -41,7 +43,10 @@ const MAX_SQL_CHARS = 1_048_576;
 const MAX_DRAIN_MS = 5_000;
 const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8' };
 
-/** GreptimeDB's codes: InvalidArguments, DeadlineExceeded, RateLimited, RuntimeResourcesExhausted; else Internal. */
+/**
+ * GreptimeDB's codes: InvalidArguments, DeadlineExceeded, RateLimited, RuntimeResourcesExhausted, UserPasswordMismatch,
+ * AccessDenied; else Internal.
+ */
 const CODES: ReadonlyMap<string, number> = new Map([
   ['sql_invalid', 1004],
   ['body_malformed', 1004],
@@ -51,6 +56,8 @@ const CODES: ReadonlyMap<string, number> = new Map([
   ['overload', 6001],
   ['unavailable', 5000],
   ['closed', 5000],
+  ['unauthenticated', 7002],
+  ['forbidden', 7005],
 ]);
 const INTERNAL = 1003;
 
@@ -90,6 +97,8 @@ export function createSqlRoutes(
     const elapsedMs = (): number => Math.round(deps.clock.now() - startMs);
     const query = request.query as Readonly<Record<string, unknown>>;
     try {
+      // A statement may name tables of any database, whatever `db` says.
+      await deps.auth.authorize(request.raw, 'read', undefined);
       const rows = await deps.bodies.use(request.raw, (body) =>
         run(new URLSearchParams(body.toString('utf8')), query),
       );

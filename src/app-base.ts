@@ -1,15 +1,15 @@
 /** What all parts of the app are given, and what opening them makes. Types only; see app.ts. */
 import type { Config } from './config.ts';
+import type { MeteredGuard } from './guard/guard.ts';
 import type { Metrics } from './metrics.ts';
 import type { BatchPool } from './model/batch-pool.ts';
 import type { Clock } from './model/clock.ts';
-import type { DdlQueue } from './model/ddl-queue.ts';
+import type { ControlledQueue } from './model/ddl-control.ts';
 import type { Ingest } from './model/ingest.ts';
 import type { Logger } from './model/logger.ts';
 import type { Parking, SpoolDisk } from './model/spool.ts';
 import type { SqlReader } from './model/sql.ts';
 import type { SeriesDictionary } from './protocol/series-dictionary.ts';
-import type { Reloads } from './reload.ts';
 import type { FlushQueue } from './sink/flush-queue.ts';
 import type { DeadLetterFolder } from './spool/dead-letter.ts';
 import type { LaneDrainer } from './spool/lane-drainer.ts';
@@ -25,8 +25,6 @@ export interface Base {
   readonly sampler: LogSampler;
   readonly metrics: Metrics;
   readonly batches: BatchPool;
-  /** What can be read anew while the gateway runs. */
-  readonly reloads: Reloads;
   readonly dictionary: SeriesDictionary;
   readonly stack: CloseStack;
 }
@@ -43,8 +41,11 @@ export interface Keeping {
 /** Everything behind the transports. */
 export interface Core {
   readonly ingest: Ingest;
+  /** Names of the databases there are; undefined when the database does not answer. */
+  readonly databases: () => Promise<readonly string[] | undefined>;
   readonly flush: FlushQueue;
-  readonly queue: DdlQueue;
+  readonly guard: MeteredGuard;
+  readonly queue: ControlledQueue;
   readonly sql: SqlReader | undefined;
   /** Undefined: rows are not kept on disk. */
   readonly keeping: Keeping | undefined;

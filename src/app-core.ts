@@ -2,11 +2,13 @@
 import type { Base, Core } from './app-base.ts';
 import { ackOf, ddlOptions, guardOptions } from './app-options.ts';
 import { NO_PARKING, openKeeping } from './app-spool.ts';
+import { type BacklogMonitor, createBacklogMonitor } from './ddl/backlog-monitor.ts';
 import { createDdlQueue } from './ddl/queue.ts';
 import { registerCoreGauges } from './gauges.ts';
 import { createGuard } from './guard/guard.ts';
 import { createPace } from './guard/pace.ts';
 import { createIngest } from './ingest.ts';
+import type { Sink } from './model/sink.ts';
 import { type OpenSink, openConfigured } from './open-sink.ts';
 import { type OpenedSpool, type OpenSpool, openConfiguredSpool } from './open-spool.ts';
 import { type OpenStore, openConfiguredStore } from './open-store.ts';
@@ -29,13 +31,17 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
   const spool = await openDisk(base, openers);
   const store = await openStore(config, { clock, logger, metrics });
   stack.push('store', () => store.close());
+  let leads = (): boolean => false;
+  const backlog = watchBacklog(base, sink, () => leads());
   const queue = createDdlQueue(ddlOptions(config, sink.privateId), {
     store,
     clock,
     logger,
-    executor: sink.ddl,
+    executor: backlog?.guarded(sink.ddl) ?? sink.ddl,
     metrics: metrics.ddl,
   });
+  leads = () => queue.stats().leader;
+  backlog?.start();
   // In time to give the leadership back, though a statement may have no answer.
   stack.push('ddl queue', (hurry) => queue.close(hurry));
   const guard = createGuard(guardOptions(config), {
@@ -45,7 +51,8 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     ddl: sink.ddl,
     names: sink.names,
     metrics: metrics.guard,
-    controlPlaneOk: () => true,
+    controlPlaneOk: () => backlog?.ok() ?? true,
+    paused: () => queue.control.isPaused(),
     random: systemRandom,
     pace: createPace(1_000 / config.guard.lookupsPerSec),
   });
@@ -74,7 +81,33 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     metrics: metrics.ingest,
   });
-  return { ingest, flush, queue, sql, keeping };
+  return { ingest, databases: () => guard.databases(), flush, guard, queue, sql, keeping };
+}
+
+/** Undefined: this database can't get too much to do. */
+function watchBacklog(
+  { config, clock, logger, metrics, stack }: Base,
+  sink: Sink,
+  leads: () => boolean,
+): BacklogMonitor | undefined {
+  if (sink.backlog === undefined) return undefined;
+  const { maxBacklog, backlogIntervalMs: intervalMs } = config.greptimedb;
+  const monitor = createBacklogMonitor(
+    { maxBacklog, intervalMs },
+    { backlog: sink.backlog, leads, clock, logger },
+  );
+  stack.push('backlog', () => monitor.close());
+  metrics.gauge(
+    'sluice_ddl_backlog',
+    'DDL that the database has under way, as the leader last heard.',
+    () => monitor.stats().backlog,
+  );
+  metrics.counter(
+    'sluice_ddl_backlog_refused_total',
+    'Statements not sent because of that.',
+    () => monitor.stats().refused,
+  );
+  return monitor;
 }
 
 async function openDisk(

@@ -8,6 +8,8 @@ import type { GuardOptions } from './guard/options.ts';
 import type { PointLimits } from './protocol/limits.ts';
 import type { OpenTsdbParserOptions } from './protocol/opentsdb-json.ts';
 import type { DuckDbOptions } from './sink/duckdb/open.ts';
+import { defaultColumn } from './sink/greptimedb/names.ts';
+import type { GreptimeDbOptions } from './sink/greptimedb/open.ts';
 import type { PostgresOptions } from './sink/postgres/open.ts';
 import type { DeadLetterOptions } from './spool/dead-letter.ts';
 import type { SpoolDiskOptions } from './spool/disk.ts';
@@ -30,7 +32,11 @@ export function pointLimits({ limits }: Config): PointLimits {
 
 /** OpenTSDB's own rules, and the limits. */
 export function openTsdbOptions(config: Config): OpenTsdbParserOptions {
-  const { maxTags, requireTags, extraNameChars, valueColumn } = config.opentsdb;
+  const { maxTags, requireTags, extraNameChars } = config.opentsdb;
+  const valueColumn =
+    config.sink.kind === 'greptimedb'
+      ? defaultColumn(config.greptimedb.columnPrefix, 'value')
+      : config.opentsdb.valueColumn;
   return { maxTags, requireTags, extraNameChars, valueColumn, limits: pointLimits(config) };
 }
 
@@ -50,6 +56,11 @@ export function duckDbOptions({ duckdb, sql }: Config): DuckDbOptions {
 export function postgresOptions({ postgres }: Config): PostgresOptions {
   const { chunkMs, retentionMs, ...connect } = postgres;
   return { ...connect, hypertables: { chunkMs, retentionMs } };
+}
+
+/** GreptimeDB. */
+export function greptimeDbOptions({ greptimedb }: Config): GreptimeDbOptions {
+  return greptimedb;
 }
 
 /** Which of log and database acknowledges a write. */
@@ -119,14 +130,17 @@ export function etcdStoreOptions({ etcd }: Config): EtcdStoreOptions {
 }
 
 /** The DDL queue; below the prefix, a database that gateways don't share has keys of its own. */
-export function ddlOptions({ ddl, etcd, gateway }: Config, privateId: string | undefined): DdlQueueOptions {
+export function ddlOptions(
+  { ddl, etcd, gateway, sink }: Config,
+  privateId: string | undefined,
+): DdlQueueOptions {
   return {
     prefix: privateId === undefined ? etcd.prefix : `${etcd.prefix}/${privateId}`,
     gatewayId: gateway.id === '' ? `${hostname()}-${process.pid}` : gateway.id,
     compactIntervalMs: ddl.store === 'etcd' && etcd.compact ? COMPACT_MS : 0,
     maxOpenTasks: ddl.maxOpenTasks,
     maxOpenTasksPerTenant: ddl.maxOpenTasksPerTenant,
-    concurrency: ddl.concurrency,
+    concurrency: ddl.concurrency || (sink.kind === 'greptimedb' ? 8 : 4),
     ratePerSec: ddl.ratePerSec,
     ddlTimeoutMs: ddl.timeoutMs,
     maxAttempts: ddl.maxAttempts,

@@ -3,32 +3,35 @@
  * imports another. `buildApp` opens, `listen` serves, `close` stops gracefully.
  */
 import { statSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { createHealthRoutes, type Health } from '../routes/health.ts';
-import { createInfluxRoutes } from '../routes/influx.ts';
+import { createInfluxRoutes, ROOT_MOUNT } from '../routes/influx.ts';
 import { createMetricsRoutes } from '../routes/metrics.ts';
 import { createOpenTsdbRoutes } from '../routes/opentsdb.ts';
 import { createSqlRoutes } from '../routes/sql.ts';
+import { type OpenedAccess, openAccess } from './app-access.ts';
+import { registerAdmin, registerOpenApi } from './app-admin.ts';
 import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
 import { ackOf, openTsdbOptions, pointLimits } from './app-options.ts';
+import { type OpenedTls, openTls } from './app-tls.ts';
 import type { Config } from './config.ts';
 import { type Auth, createAuth } from './http/auth.ts';
 import { type BodyReader, createBodyReader } from './http/body-reader.ts';
+import { createConnectionLimit } from './http/connection-limit.ts';
 import { createConnectionOrder } from './http/connection-order.ts';
 import { createErrorReplies } from './http/error-handler.ts';
 import { createIntake } from './http/intake.ts';
 import { createServer } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
-import { OPEN_ACCESS } from './model/access.ts';
 import { createBatchPool } from './model/batch-pool.ts';
 import type { BuildInfo } from './model/build-info.ts';
 import type { Logger } from './model/logger.ts';
 import { createLineParser } from './protocol/line-protocol.ts';
 import { createOpenTsdbParser } from './protocol/opentsdb-json.ts';
 import { SeriesDictionary } from './protocol/series-dictionary.ts';
-import { createReloads, type ReloadResult } from './reload.ts';
 import { createAbortController } from './util/abort.ts';
 import { systemRandom } from './util/backoff.ts';
 import { createSystemClock } from './util/clock.ts';
@@ -48,8 +51,8 @@ const IDLE_SWEEP_MS = 20;
 export interface App {
   /** Begins to serve; answers the address in use, as a URL. */
   listen(): Promise<string>;
-  /** Reads anew what can change while the gateway runs; see reload.ts. Never rejects. */
-  reload(cause: string): Promise<readonly ReloadResult[]>;
+  /** Reads again what may change while running, on SIGHUP. Never throws. */
+  reload(): void;
   /** Stops: no new requests, what is in flight is finished within the configured time, then the parts are closed. */
   close(): Promise<{ readonly failed: readonly string[] }>;
 }
@@ -67,24 +70,30 @@ export async function buildApp(config: Config, logger: Logger, openers: Openers 
     sampler: createLogSampler(config.log.sampleMs, clock),
     metrics: createMetrics(packageVersion()),
     batches: createBatchPool(),
-    reloads: createReloads({ logger }),
     dictionary: new SeriesDictionary(config.dictionary, Math.floor(systemRandom() * 2 ** 32)),
     stack: createCloseStack(logger),
   };
   try {
-    return createApp(base, await openCore(base, openers));
+    const doors = { access: openAccess(base), tls: openTls(base) };
+    return createApp(base, await openCore(base, openers), doors);
   } catch (error) {
     await base.stack.close(CLOSE_PART_MS);
     throw error;
   }
 }
 
+interface Doors {
+  readonly access: OpenedAccess;
+  readonly tls: OpenedTls;
+}
+
 /** The server and its routes, and how to stop. */
-function createApp(base: Base, core: Core): App {
-  const { config, clock, logger, sampler, metrics, reloads, stack } = base;
+function createApp(base: Base, core: Core, { access, tls }: Doors): App {
+  const { config, clock, logger, sampler, metrics, stack } = base;
   const closing = createAbortController();
   const state = { ready: false };
-  const errors = createErrorReplies({ logger, sampler, random: systemRandom });
+  const { noRetryAfterAgents } = config.influx;
+  const errors = createErrorReplies({ logger, sampler, random: systemRandom, noRetryAfterAgents });
   const { bodyBytes, inflatedBytes, inflightBytes } = config.limits;
   const bodies = createBodyReader(
     { maxBodyBytes: bodyBytes, maxInflatedBytes: inflatedBytes, maxTotalBytes: inflightBytes },
@@ -95,30 +104,41 @@ function createApp(base: Base, core: Core): App {
     'Bytes of request bodies held.',
     () => bodies.stats().bodyBytes,
   );
-  const auth = createAuth(OPEN_ACCESS);
-  const server = createServer(config.listen, { errors });
+  const auth = createAuth(access.access, metrics.http);
+  const limit = createConnectionLimit(config.listen.maxConnectionsPerAddress);
+  metrics.gauge('sluice_connections_open', 'Open connections.', () => limit.stats().open);
+  metrics.gauge('sluice_connection_addresses', 'Addresses that have some.', () => limit.stats().addresses);
+  const server = createServer(config.listen, { errors, limit, tls: tls.layer, metrics: metrics.http });
   const signal = closing.signal;
+  registerOpenApi(server);
   registerWrites(server, base, { core, bodies, errors, auth, closing: signal });
+  registerAdmin(server, base, { core, access: access.access, auth, errors, closing: signal });
   const ack = ackOf(config);
   const health = (): Health => healthOf(core, { ready: state.ready, ack });
   void server.register(
     createHealthRoutes({ health, ready: () => state.ready, version: packageVersion(), clock }),
   );
-  void server.register(createMetricsRoutes(() => metrics.render()));
+  const mayScrape = async (request: IncomingMessage): Promise<void> => {
+    if (!config.access.openMetrics) await auth.authorize(request, 'read', undefined);
+  };
+  void server.register(createMetricsRoutes(() => metrics.render(), mayScrape));
   if (core.sql !== undefined) {
     const options = { ...config.sql, database: config.opentsdb.database };
     const drained = core.keeping?.log.drained.bind(core.keeping.log);
-    const deps = { reader: core.sql, drained, bodies, errors, clock, logger, sampler, closing: signal };
+    const deps = { reader: core.sql, auth, drained, bodies, errors, clock, logger, sampler, closing: signal };
     void server.register(createSqlRoutes(options, deps));
   }
   return {
+    reload() {
+      access.reload();
+      tls.reload();
+    },
     async listen() {
       const { host, port } = config.listen;
       const url = await server.listen({ host, port });
       state.ready = true;
-      return url;
+      return tls.layer === undefined ? url : url.replace('http:', 'https:');
     },
-    reload: (cause) => reloads.reload(cause),
     async close() {
       state.ready = false;
       await stopServing(server, closing, config.shutdown.timeoutMs, logger);
@@ -167,7 +187,18 @@ function registerWrites(
   void server.register(
     createOpenTsdbRoutes({ database: config.opentsdb.database }, { intake, parser: opentsdb, errors, build }),
   );
-  void server.register(createInfluxRoutes(config.influx, { intake, parser: line, errors, clock }));
+  const influx = { ...config.influx, mounts: [ROOT_MOUNT] };
+  void server.register(
+    createInfluxRoutes(influx, {
+      intake,
+      parser: line,
+      errors,
+      clock,
+      auth,
+      bodies,
+      databases: core.databases,
+    }),
+  );
 }
 
 /** Lets requests finish within the time, then ends what is left. */

@@ -3,8 +3,17 @@
  * process is not ended here; main.ts acts on the answer.
  */
 import { parseArgs } from 'node:util';
+import { readAccessArguments } from './commands/access.ts';
+import { type AdminCommand, isAdminCommand, readAdminArguments } from './commands/admin.ts';
 import { type DeadLetterCommand, type FindFolder, readDeadLetterArguments } from './commands/dead-letter.ts';
-import { type Config, type ConfigOrigin, type ConfigSources, loadConfig, printConfig } from './config.ts';
+import {
+  adminToken,
+  type Config,
+  type ConfigOrigin,
+  type ConfigSources,
+  loadConfig,
+  printConfig,
+} from './config.ts';
 
 /**
  * What main.ts is to do: run the gateway, run a command and end, or print `text` (to stderr when `exitCode` is not 0)
@@ -12,11 +21,13 @@ import { type Config, type ConfigOrigin, type ConfigSources, loadConfig, printCo
  */
 export type CliAction =
   | { readonly kind: 'run'; readonly config: Config; readonly sources: ConfigSources }
-  | { readonly kind: 'command'; readonly command: DeadLetterCommand }
+  | { readonly kind: 'command'; readonly command: DeadLetterCommand | AdminCommand }
   | { readonly kind: 'exit'; readonly exitCode: 0 | 2; readonly text: string };
 
 const USAGE = `Usage: sluice [options]
+       sluice status | tasks | failures | lanes | pause | resume | retry | forget | drain ...
        sluice dead-letter ls | show | replay ...    (--help tells more)
+       sluice access token | password NAME          (--help tells more)
 
 Options:
   --config FILE     configuration file (YAML); also SLUICE_CONFIG
@@ -38,7 +49,9 @@ export function readCommandLine(
   version: string,
   origin: Omit<ConfigOrigin, 'file'> = {},
 ): CliAction {
+  if (args[0] === 'access') return readAccessArguments(args.slice(1));
   if (args[0] === 'dead-letter') return readDeadLetterArguments(args.slice(1), deadLetterFolder(origin));
+  if (isAdminCommand(args[0])) return readAdminArguments(args, adminToken(origin));
   const flags = parseFlags(args);
   if (typeof flags === 'string') return { kind: 'exit', exitCode: 2, text: `sluice: ${flags}\n\n${USAGE}` };
   if (flags.help) return { kind: 'exit', exitCode: 0, text: USAGE };

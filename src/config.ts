@@ -3,7 +3,7 @@
  * them once, at start; nothing is read again while the gateway runs. Called by cli.ts.
  */
 import { readFileSync } from 'node:fs';
-import { CONFIG_VARIABLE } from './config/environment.ts';
+import { CONFIG_VARIABLE, TOKEN_VARIABLE } from './config/environment.ts';
 import { buildConfig, type ConfigFile, type LoadedConfig } from './config/load.ts';
 import { ALL_OPTIONS } from './config/options.ts';
 
@@ -29,6 +29,12 @@ export function loadConfig(origin: ConfigOrigin = {}): LoadedConfig {
   return typeof file === 'string'
     ? { kind: 'invalid', problems: [file] }
     : buildConfig(ALL_OPTIONS, file, env);
+}
+
+/** The token that commands show to a gateway's admin API; undefined: none. */
+export function adminToken({ env }: Pick<ConfigOrigin, 'env'> = {}): string | undefined {
+  // oxlint-disable-next-line node/no-process-env -- the one place that reads it
+  return (env ?? process.env)[TOKEN_VARIABLE] || undefined;
 }
 
 function open(name: string, readFile: (path: string) => string): ConfigFile | string {

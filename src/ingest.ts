@@ -83,7 +83,7 @@ class IngestPath implements Ingest {
     checkValues(this.deps.values, batch, (row, verdict) => submission.refuse(row, verdict));
     const parking: Promise<void>[] = [];
     try {
-      await this.store(submission, sync, parking);
+      await this.store(submission, context, parking);
     } finally {
       // Also when the rest failed: what is being parked still reads the batch.
       if (parking.length > 0) await Promise.all(parking);
@@ -95,9 +95,14 @@ class IngestPath implements Ingest {
   }
 
   /** Writes what may be written; tables that turn out to be gone are admitted again. */
-  private async store(submission: Submission, sync: boolean, parking: Promise<void>[]): Promise<void> {
+  private async store(
+    submission: Submission,
+    { sync, allOrNothing }: IngestContext,
+    parking: Promise<void>[],
+  ): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       await this.admit(submission);
+      if (allOrNothing === true) submission.refuseAll();
       this.park(submission, parking);
       if (submission.isEmpty) return;
       const error = await this.write(submission, sync);

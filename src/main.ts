@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type Logger, pino } from 'pino';
 import { type App, buildApp } from './app.ts';
 import { readCommandLine } from './cli.ts';
+import { type AdminCommand, runAdmin } from './commands/admin.ts';
 import { type DeadLetterCommand, runDeadLetter } from './commands/dead-letter.ts';
 import type { Config } from './config.ts';
 import { GatewayError } from './errors.ts';
@@ -23,14 +24,15 @@ else {
 }
 
 /** Runs a command until it ends or is interrupted; a second signal ends the process as signals do. */
-async function runCommand(command: DeadLetterCommand): Promise<number> {
+async function runCommand(command: DeadLetterCommand | AdminCommand): Promise<number> {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
   // Whoever read the output (head, less) has enough.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => stop.abort());
   try {
     const terminal = { out: printTo(process.stdout, stop.signal), err: printTo(process.stderr, stop.signal) };
-    return await runDeadLetter(command, { terminal, clock: createSystemClock(), signal: stop.signal });
+    const deps = { terminal, clock: createSystemClock(), signal: stop.signal };
+    return await (command.kind === 'admin' ? runAdmin(command, deps) : runDeadLetter(command, deps));
   } catch (error) {
     if (!stop.signal.aborted) process.stderr.write(`sluice: ${messageOf(error)}\n`);
     return FAILED;
@@ -66,6 +68,7 @@ async function run(config: Config): Promise<void> {
     process.exitCode = badConfig ? BAD_CONFIG : FAILED;
     return;
   }
+  process.on('SIGHUP', () => app.reload());
   await serve(app, stop, logger);
   const { failed } = await app.close();
   logger.info({ failed }, 'stopped');
@@ -83,7 +86,5 @@ async function serve(app: App, stop: AbortSignal, logger: Logger): Promise<void>
     process.exitCode = FAILED;
     return;
   }
-  const reload = (): void => void app.reload('SIGHUP');
-  process.on('SIGHUP', reload);
   if (!stop.aborted) await once(stop, 'abort');
 }

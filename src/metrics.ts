@@ -12,6 +12,7 @@ import type { HttpMetrics } from './http/http-metrics.ts';
 import type { IngestMetrics } from './ingest.ts';
 import { type SpoolMetrics, spoolMetrics } from './metrics-spool.ts';
 import type { FlushMetrics } from './sink/flush-queue.ts';
+import type { ReloadKind } from './util/reload.ts';
 
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const DDL_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 10, 30, 60];
@@ -30,6 +31,8 @@ export interface Metrics {
   readonly ddl: DdlMetrics;
   readonly flush: FlushMetrics;
   readonly spool: SpoolMetrics;
+  /** Counts what was read again while running. */
+  readonly reloaded: (what: ReloadKind, ok: boolean) => void;
   /** Reads a gauge at each scrape; `read` must be quick and must not throw. */
   gauge(name: string, help: string, read: () => number): void;
   /** The same for a number that only grows; its name ends in `_total`. */
@@ -50,6 +53,7 @@ export function createMetrics(version: string): Metrics {
     ddl: ddlMetrics(make),
     flush: flushMetrics(make),
     spool: spoolMetrics(make),
+    reloaded: reloads(make),
     gauge(name, help, read) {
       const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
     },
@@ -112,6 +116,12 @@ function httpMetrics(make: Factory): HttpMetrics {
   const bodies = make.counter('sluice_http_bodies_refused_total', 'Request bodies that were not taken.', [
     'reason',
   ]);
+  const refused = make.tally(
+    'sluice_access_refused_total',
+    'Requests without known credentials or without the right.',
+    'reason',
+  );
+  const connections = make.tally('sluice_connections_refused_total', 'Connections closed at once.', 'reason');
   return {
     answered(route, status, durationMs) {
       requests.inc({ route, status });
@@ -119,7 +129,14 @@ function httpMetrics(make: Factory): HttpMetrics {
     },
     points: (route, outcome, count) => points.inc({ route, outcome }, count),
     bodyRefused: (reason) => bodies.inc({ reason }),
+    accessRefused: (reason) => refused(reason),
+    connectionRefused: (reason) => connections(reason),
   };
+}
+
+function reloads(make: Factory): Metrics['reloaded'] {
+  const counter = make.counter('sluice_reloads_total', 'Times files were read again.', ['what', 'result']);
+  return (what, ok) => counter.inc({ what, result: ok ? 'ok' : 'failed' });
 }
 
 function ingestMetrics(make: Factory): IngestMetrics {
@@ -189,6 +206,7 @@ function ddlMetrics(make: Factory): DdlMetrics {
   const attempts = make.counter('sluice_ddl_attempts_total', 'Attempts at the database, as leader.', [
     'class',
   ]);
+  const sent = make.counter('sluice_ddl_statements_total', 'Statements sent, as leader.', ['kind']);
   const seconds = make.histogram(
     'sluice_ddl_attempt_duration_seconds',
     'One attempt at the database, reading the schema included.',
@@ -223,6 +241,7 @@ function ddlMetrics(make: Factory): DdlMetrics {
       attempts.inc({ class: result });
       seconds.observe({ class: result }, durationMs / 1_000);
     },
+    sent: (kind) => sent.inc({ kind }),
     completed: (status) => completed.inc({ status }),
     ambiguous: () => ambiguous.inc(),
     fenced: () => fenced.inc(),

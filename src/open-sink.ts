@@ -1,5 +1,5 @@
 /** Opens the database that the configuration names: the one place that knows all of sink/. */
-import { duckDbOptions, postgresOptions } from './app-options.ts';
+import { duckDbOptions, greptimeDbOptions, postgresOptions } from './app-options.ts';
 import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
 import type { Logger } from './model/logger.ts';
@@ -7,6 +7,7 @@ import type { Sink } from './model/sink.ts';
 import type { SqlReader } from './model/sql.ts';
 import { openDiscard } from './sink/discard/open.ts';
 import { openDuckDb } from './sink/duckdb/open.ts';
+import { openGreptimeDb } from './sink/greptimedb/open.ts';
 import { openPostgres } from './sink/postgres/open.ts';
 import { systemRandom } from './util/backoff.ts';
 import { createSystemClock } from './util/clock.ts';
@@ -32,6 +33,9 @@ export async function openConfigured(
     return { sink: openDiscard({ maxTables: MAX_DISCARD_TABLES }), sql: undefined };
   if (config.sink.kind === 'postgres') {
     return { sink: await openPostgresSink(config, { logger, metrics }), sql: undefined };
+  }
+  if (config.sink.kind === 'greptimedb') {
+    return { sink: await openGreptimeDbSink(config, { logger, metrics }), sql: undefined };
   }
   const sink = await openDuckDb(duckDbOptions(config), { logger });
   metrics.gauge('sluice_duckdb_tables', 'Tables in the database.', () => sink.stats().tables);
@@ -71,6 +75,24 @@ async function openPostgresSink(
     'sluice_postgres_held_tables',
     'Tables that failed for a reason of their own, most of them left alone for a while.',
     () => sink.stats().heldTables,
+  );
+  return sink;
+}
+
+async function openGreptimeDbSink(
+  config: Config,
+  { logger, metrics }: { logger: Logger; metrics: Metrics },
+): Promise<Sink> {
+  const sink = await openGreptimeDb(greptimeDbOptions(config), { logger, clock: createSystemClock() });
+  metrics.gauge(
+    'sluice_greptimedb_connections',
+    'Connections to the database.',
+    () => sink.stats().connections,
+  );
+  metrics.gauge(
+    'sluice_greptimedb_waiting',
+    'Requests that wait for a connection.',
+    () => sink.stats().waiting,
   );
   return sink;
 }

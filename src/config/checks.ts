@@ -25,9 +25,15 @@ const AT_MOST: readonly (readonly [OptionPath, OptionPath])[] = [
 
 /** All broken rules. */
 export function checkRules(lookup: Lookup): readonly BrokenRule[] {
-  return [brokenOrder, largestBody, remoteListen, sameColumn, logNeedsSpool, checkEtcdRules].flatMap((rule) =>
-    rule(lookup),
-  );
+  return [
+    brokenOrder,
+    largestBody,
+    remoteListen,
+    tlsFiles,
+    sameColumn,
+    logNeedsSpool,
+    checkEtcdRules,
+  ].flatMap((rule) => rule(lookup));
 }
 
 function brokenOrder(lookup: Lookup): BrokenRule[] {
@@ -53,16 +59,32 @@ function largestBody(lookup: Lookup): BrokenRule[] {
 /** Without authentication, only this machine may reach the port unless the operator says otherwise. */
 function remoteListen(lookup: Lookup): BrokenRule[] {
   const host = lookup('listen.host') as string | undefined;
-  if (host === undefined || isLoopback(host) || lookup('listen.allowRemoteUnauthenticated') !== false)
-    return [];
+  if (host === undefined || isLoopback(host) || lookup('access.file') !== '') return [];
+  if (lookup('listen.allowRemoteUnauthenticated') !== false) return [];
   const must =
-    'be a loopback address (127.0.0.1, ::1, localhost), because there is no authentication yet; set ' +
+    'be a loopback address (127.0.0.1, ::1, localhost), because access.file is empty; name a file of users, or set ' +
     'listen.allowRemoteUnauthenticated to true if the network itself keeps strangers out';
   return [{ path: 'listen.host', must }];
 }
 
-function isLoopback(host: string): boolean {
+/** True for the addresses that only this machine reaches. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** A key without a certificate, or the other way round; and who is to sign what clients show. */
+function tlsFiles(lookup: Lookup): BrokenRule[] {
+  const given = (path: OptionPath): boolean => lookup(path) !== undefined && lookup(path) !== '';
+  const needs = (path: OptionPath, other: OptionPath): BrokenRule[] =>
+    given(other) && lookup(path) === '' ? [{ path, must: `be set too, because ${other} is` }] : [];
+  const asked = lookup('tls.clientAuth') !== undefined && lookup('tls.clientAuth') !== 'none';
+  const must = 'be set too, because tls.clientAuth asks for certificates';
+  return [
+    ...needs('tls.certFile', 'tls.keyFile'),
+    ...needs('tls.keyFile', 'tls.certFile'),
+    ...needs('tls.certFile', 'tls.clientCaFile'),
+    ...(asked && lookup('tls.clientCaFile') === '' ? [{ path: 'tls.clientCaFile' as const, must }] : []),
+  ];
 }
 
 function logNeedsSpool(lookup: Lookup): BrokenRule[] {

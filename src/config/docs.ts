@@ -4,6 +4,8 @@ import { ALL_OPTIONS, type Config, type OptionEntry } from './options.ts';
 
 const GROUPS: Readonly<Record<keyof Config, string>> = {
   listen: 'The socket that all HTTP protocols share.',
+  access: 'Who may do what (docs/security.md).',
+  tls: 'TLS on the one port (docs/security.md).',
   shutdown: 'Stopping.',
   log: 'Structured logs (JSON lines) on standard output.',
   limits: 'What one client may send. What is over a limit is refused and named in the answer.',
@@ -15,6 +17,8 @@ const GROUPS: Readonly<Record<keyof Config, string>> = {
   sql: 'Reading by SQL.',
   postgres:
     'PostgreSQL, when `sink.kind` is `postgres`. It may be down, at the start too: rows wait in the spool meanwhile.',
+  greptimedb:
+    'GreptimeDB, when `sink.kind` is `greptimedb`. It may be down, at the start too: rows wait in the spool meanwhile.',
   flush: 'Writing to the database, and when a write is acknowledged.',
   spool: 'Rows on disk: the log, and rows that wait for their table or for the database ("parked").',
   deadLetter: 'Rows that can never be written and whose sender was told otherwise.',

@@ -7,6 +7,9 @@ const PREFIX = 'SLUICE_';
 /** Names the configuration file; not an option itself. */
 export const CONFIG_VARIABLE = 'SLUICE_CONFIG';
 
+/** The token of `sluice status` and its like; no option of the gateway. */
+export const TOKEN_VARIABLE = 'SLUICE_ADMIN_TOKEN';
+
 /**
  * Kubernetes puts variables like these into every container when a service is called sluice or sluice-something;
  * they are not ours, and refusing them would keep the gateway from starting. `SLUICE_PORT` is one of them only
@@ -24,7 +27,13 @@ export function readEnvironment(
   const values = new Map<string, GivenValue>();
   const problems: string[] = [];
   for (const [variable, raw] of Object.entries(env)) {
-    if (raw === undefined || !variable.startsWith(PREFIX) || variable === CONFIG_VARIABLE) continue;
+    if (
+      raw === undefined ||
+      !variable.startsWith(PREFIX) ||
+      variable === CONFIG_VARIABLE ||
+      variable === TOKEN_VARIABLE
+    )
+      continue;
     const entry = byVariable.get(variable);
     if (entry !== undefined) values.set(entry.path, { raw, source: variable });
     else if (!isServiceLink(variable, raw)) {

@@ -152,9 +152,10 @@ export const GUARD_OPTIONS = {
       doc: 'The same for one tenant. At most `ddl.maxOpenTasks`.',
     }),
     concurrency: integer({
-      default: 4,
-      min: 1,
+      default: 0,
+      min: 0,
       max: 64,
+      zero: 'what suits the database: 8 for GreptimeDB, which takes 128 of all clients, else 4',
       doc: 'DDL statements running at a time.',
     }),
     ratePerSec: integer({

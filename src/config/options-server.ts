@@ -1,5 +1,6 @@
 /** Options of the process as a server: sockets, stopping, logging, and the limits on what one client may send. */
 import { bytes, choice, flag, integer, milliseconds, text } from './option.ts';
+import { optionalPath } from './options-tls.ts';
 
 const HOUR_MS = 3_600_000;
 const KIB = 1024;
@@ -13,7 +14,7 @@ export const SERVER_OPTIONS = {
       default: '127.0.0.1',
       allowed: 'a host name or an IP address',
       test: (value) => /^[A-Za-z0-9.:%_-]{1,255}$/.test(value),
-      doc: 'Address to listen on. Any address but a loopback one also needs `listen.allowRemoteUnauthenticated`.',
+      doc: 'Address to listen on. Any but a loopback one also needs `access.file` or `listen.allowRemoteUnauthenticated`.',
     }),
     port: integer({
       default: 4242,
@@ -25,7 +26,7 @@ export const SERVER_OPTIONS = {
     allowRemoteUnauthenticated: flag({
       default: false,
       doc:
-        'Allows a `listen.host` that other machines can reach. There is no authentication yet: whoever reaches ' +
+        'Allows a `listen.host` that other machines can reach although `access.file` is empty: whoever reaches ' +
         'the port can write, create tables and, with `sql.enabled`, read everything.',
     }),
     keepAliveMs: milliseconds({
@@ -53,6 +54,25 @@ export const SERVER_OPTIONS = {
       min: 1,
       max: 1_000_000,
       doc: 'Open connections; further ones are closed at once. Needs as many file descriptors (`ulimit -n`).',
+    }),
+    maxConnectionsPerAddress: integer({
+      default: 5_000,
+      min: 0,
+      max: 1_000_000,
+      zero: 'no limit',
+      doc: 'Open connections of one address; further ones are closed at once. Behind a proxy, all clients are one.',
+    }),
+  },
+  access: {
+    file: text({
+      ...optionalPath,
+      doc:
+        'YAML file of users, tokens and rights (docs/security.md); it is read again when it changes and on SIGHUP. ' +
+        'Empty: whoever reaches the port may do everything.',
+    }),
+    openMetrics: flag({
+      default: true,
+      doc: 'With `access.file`: `/metrics` needs no credentials. Off: it needs the right `read` in every database.',
     }),
   },
   shutdown: {
@@ -136,6 +156,14 @@ export const SERVER_OPTIONS = {
       min: 1,
       max: 1_000_000,
       doc: 'Distinct metrics or measurements of one request; points of further ones are refused, with the reason.',
+    }),
+    pointsPerRequest: integer({
+      default: 500_000,
+      min: 1_000,
+      max: 100_000_000,
+      doc:
+        'Points (lines, blank ones and comments included) of one request. More: 413, and nothing of it is stored. ' +
+        'It bounds how long one body keeps all others waiting.',
     }),
     jsonDepth: integer({
       default: 100,

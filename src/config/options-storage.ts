@@ -1,5 +1,5 @@
 /** Options of the protocols' names and of where points go: mapping to tables, series dictionary, database. */
-import { bytes, choice, flag, integer, milliseconds, text } from './option.ts';
+import { bytes, choice, flag, integer, list, milliseconds, text } from './option.ts';
 
 const HOUR_MS = 3_600_000;
 const MIB = 1024 ** 2;
@@ -23,7 +23,9 @@ export const STORAGE_OPTIONS = {
     valueColumn: text({
       ...name,
       default: 'value',
-      doc: "Column for OpenTSDB's one value. Tables made before a change keep the old column beside the new one.",
+      doc:
+        "Column for OpenTSDB's one value. Tables made before a change keep the old column beside the new one. Without " +
+        'effect with GreptimeDB, where it follows from `greptimedb.columnPrefix`.',
     }),
     maxTags: integer({
       default: 8,
@@ -57,6 +59,15 @@ export const STORAGE_OPTIONS = {
         'For `/api/v2/write`: one malformed line refuses the whole request, as InfluxDB 2 does. Otherwise the ' +
         'good lines are stored and the answer lists the bad ones.',
     }),
+    noRetryAfterAgents: list({
+      default: ['influxdb-client-js'],
+      allowed: 'parts of User-Agent headers, of printable ASCII without commas',
+      test: (item) => /^[!-+\--~][ -+\--~]{0,127}$/.test(item),
+      doc:
+        'Clients, by a part of their User-Agent in any case, whose 503 has no Retry-After, whatever the protocol. ' +
+        'influxdb-client-js takes the seconds for milliseconds and gives up within one; without the header it ' +
+        'tries for minutes.',
+    }),
   },
   dictionary: {
     maxSeries: integer({
@@ -73,11 +84,11 @@ export const STORAGE_OPTIONS = {
     }),
   },
   sink: {
-    kind: choice(['duckdb', 'postgres', 'discard'], {
+    kind: choice(['duckdb', 'postgres', 'greptimedb', 'discard'], {
       default: 'duckdb',
       doc:
-        'Where points go: the embedded database, PostgreSQL (docs/databases.md), or nowhere (`discard`, for load ' +
-        'tests).',
+        'Where points go: the embedded database, PostgreSQL or GreptimeDB (docs/databases.md), or nowhere (`discard`, ' +
+        'for load tests).',
     }),
   },
   duckdb: {

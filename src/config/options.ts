@@ -6,17 +6,21 @@
 
 import type { Option } from './option.ts';
 import { CLUSTER_OPTIONS } from './options-cluster.ts';
+import { GREPTIMEDB_OPTIONS } from './options-greptimedb.ts';
 import { GUARD_OPTIONS } from './options-guard.ts';
 import { POSTGRES_OPTIONS } from './options-postgres.ts';
 import { SERVER_OPTIONS } from './options-server.ts';
 import { SPOOL_OPTIONS } from './options-spool.ts';
 import { STORAGE_OPTIONS } from './options-storage.ts';
+import { TLS_OPTIONS } from './options-tls.ts';
 
 /** Every option by group and name, in the order of the documentation. */
 export const OPTIONS = {
   ...SERVER_OPTIONS,
+  ...TLS_OPTIONS,
   ...STORAGE_OPTIONS,
   ...POSTGRES_OPTIONS,
+  ...GREPTIMEDB_OPTIONS,
   ...SPOOL_OPTIONS,
   ...GUARD_OPTIONS,
   ...CLUSTER_OPTIONS,

@@ -80,8 +80,17 @@ export interface SlotValue {
   readonly task: string;
 }
 
+/** Creates are stopped until somebody takes the key away. */
+export interface PauseValue {
+  readonly v: 1;
+  /** Who did it and why, for people, and when by that gateway's wall clock. */
+  readonly by: string;
+  readonly reason: string;
+  readonly atMs: number;
+}
+
 /** Any of the values. */
-export type DdlValue = TaskValue | OutValue | BreakerValue | LeadValue | SlotValue;
+export type DdlValue = TaskValue | OutValue | BreakerValue | LeadValue | SlotValue | PauseValue;
 
 /** The text of a value. */
 export function encodeValue(value: DdlValue): string {

@@ -12,6 +12,7 @@ import type { TableId, TableSchema } from '../model/table.ts';
 import { unlessAborted, withChildAbort } from '../util/abort.ts';
 import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
 import type { TaskValue } from './codec.ts';
+import type { DdlMetrics } from './metrics.ts';
 
 /** Describe, create, describe, widen, describe. */
 const MAX_STATEMENTS = 3;
@@ -21,7 +22,12 @@ const POLL_MAX_MS = 10_000;
 /** How an attempt ended; `abandoned`: this gateway may not act any more, nothing is known. */
 export type AttemptResult =
   | { readonly kind: 'done' | 'abandoned' }
-  | { readonly kind: 'invalid' | 'denied' | 'transient'; readonly code: string; readonly message: string };
+  | {
+      readonly kind: 'invalid' | 'denied' | 'transient';
+      readonly code: string;
+      readonly message: string;
+      readonly everywhere?: true;
+    };
 
 /** What attempts work with. */
 export interface DdlRunnerDeps {
@@ -29,6 +35,7 @@ export interface DdlRunnerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Pick<DdlMetrics, 'sent'>;
   readonly ddlTimeoutMs: number;
   readonly ambiguousHoldMs: number;
 }
@@ -96,6 +103,7 @@ export class DdlRunner {
 
   /** Sends one statement; `done` when it is known to have worked. */
   async #send(task: TaskValue, statement: Statement, control: AttemptControl): Promise<AttemptResult> {
+    this.#deps.metrics.sent(statement.kind);
     const running = this.#execute(task, statement, control);
     const result = await this.#within(running, control);
     if (isAnswer(result)) return result;

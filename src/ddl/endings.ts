@@ -32,6 +32,7 @@ export interface EndingsDeps {
 interface Words {
   readonly code: string;
   readonly message: string;
+  readonly everywhere?: true;
 }
 
 /** See the module comment. */
@@ -89,13 +90,13 @@ export class Endings {
     return { kind: 'failure', failures: [failure, ...others.slice(0, MAX_VARIANTS - 1)] };
   }
 
-  #breaker(tenant: string, { code, message }: Words): Ending {
+  #breaker(tenant: string, { code, message, everywhere }: Words): Ending {
     const { probation, view, metrics, logger, clock } = this.#deps;
     const nowMs = clock.now();
     const others = [...view.breakers.values()].filter(
       (breaker) => breaker.untilMs > nowMs && breaker.value.tenant !== tenant,
     );
-    const scope = probation.scope(tenant, others.length);
+    const scope = probation.scope(tenant, everywhere ? Number.MAX_SAFE_INTEGER : others.length);
     metrics.breakerOpened(scope);
     logger.warn({ scope, code }, 'creates are stopped by a breaker');
     return { kind: 'breaker', scope, code, message };

@@ -1,7 +1,7 @@
 /**
  * The keys of the queue, under a configurable prefix that also carries the layout's version:
  * `task/{database}[/{table}]`, `out/` likewise, `slot/{n}`, `tslot/{tenant}/{n}`, `brk/all`, `brk/t/{tenant}`,
- * `lead`. A task is keyed by the table's name and not by the tenant, so that two tenants can't make two tasks for one
+ * `lead`, `pause`. A task is keyed by the table's name and not by the tenant, so that two tenants can't make two tasks for one
  * table. Names are percent-encoded to ASCII and back; one whose code is longer than 200 bytes is replaced by
  * its hash, the full name being in the value.
  */
@@ -13,7 +13,7 @@ const MAX_SEGMENT_BYTES = 200;
 const HASH_MARK = '~';
 
 /** What a key means to the queue. */
-export type KeyKind = 'task' | 'out' | 'slot' | 'tslot' | 'brk' | 'lead' | 'unknown';
+export type KeyKind = 'task' | 'out' | 'slot' | 'tslot' | 'brk' | 'lead' | 'pause' | 'unknown';
 
 /** Makes and reads the keys under one prefix. */
 export interface DdlKeys {
@@ -21,6 +21,8 @@ export interface DdlKeys {
   readonly prefix: string;
   readonly lead: string;
   readonly breakerAll: string;
+  /** While it is there nothing is created. */
+  readonly pause: string;
   /** Both for one target: where its task and where its outcome lies. `table` undefined: the database itself. */
   task(database: string, table: string | undefined): string;
   out(database: string, table: string | undefined): string;
@@ -41,6 +43,7 @@ export function createDdlKeys(prefix: string): DdlKeys {
     prefix: root,
     lead: `${root}lead`,
     breakerAll: `${root}brk/all`,
+    pause: `${root}pause`,
     task: (database, table) => target('task', database, table),
     out: (database, table) => target('out', database, table),
     breaker: (tenant) => `${root}brk/t/${encodeName(tenant)}`,
@@ -82,6 +85,7 @@ function kindOf(path: string): KeyKind {
     case 'tslot':
     case 'brk':
     case 'lead':
+    case 'pause':
       return family;
     default:
       return 'unknown';

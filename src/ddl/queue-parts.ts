@@ -72,7 +72,7 @@ export function composeQueue(
 
   const enqueuer = new Enqueuer({ ...common, slots: createSlotPool(settings, common), reached });
   const memory = new FailureMemory(settings, { clock, random });
-  const mayAct = (): boolean => election.mayAct && reflector.live;
+  const mayAct = (): boolean => election.mayAct && reflector.live && view.pauseKey === undefined;
   const worker = createWorker({ ...common, executor, memory, reflector, mayAct, limiter: deps.limiter });
   const begin = async (fence: number): Promise<void> => {
     await reached(fence);

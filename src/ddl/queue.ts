@@ -5,10 +5,10 @@
  * them closes them, after the queue.
  */
 import { GatewayError } from '../errors.ts';
+import type { ControlledQueue, DdlControl } from '../model/ddl-control.ts';
 import type {
   DdlEvent,
   DdlOutcome,
-  DdlQueue,
   DdlQueueStats,
   DdlRefusal,
   DdlRequest,
@@ -17,6 +17,7 @@ import type {
 } from '../model/ddl-queue.ts';
 import { createAbortController, unlessAborted } from '../util/abort.ts';
 import type { OutValue } from './codec.ts';
+import { createDdlControl } from './control.ts';
 import { type EnqueueResult, RETRY_MS } from './enqueue.ts';
 import { eventsOf } from './events.ts';
 import { forgetOutcomes } from './forget.ts';
@@ -29,7 +30,7 @@ import type { Lasting, ViewChange } from './view.ts';
 export type { DdlQueueDeps } from './queue-parts.ts';
 
 /** Opens the queue. Until it has read the store, however long the store is away, it refuses as `not_live`. */
-export function createDdlQueue(options: DdlQueueOptions, deps: DdlQueueDeps): DdlQueue {
+export function createDdlQueue(options: DdlQueueOptions, deps: DdlQueueDeps): ControlledQueue {
   return new StoreQueue(resolveDdlOptions(options), deps);
 }
 
@@ -41,7 +42,8 @@ interface Flight {
 
 const UNKNOWN: Promise<undefined> = Promise.resolve(undefined);
 
-class StoreQueue implements DdlQueue {
+class StoreQueue implements ControlledQueue {
+  readonly control: DdlControl;
   readonly #settings: DdlSettings;
   readonly #deps: DdlQueueDeps;
   readonly #parts: QueueParts;
@@ -61,6 +63,7 @@ class StoreQueue implements DdlQueue {
       },
       closing: this.#closing.signal,
     });
+    this.control = createDdlControl({ ...deps, ...this.#parts });
     startParts(this.#parts);
   }
 

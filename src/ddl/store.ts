@@ -96,7 +96,15 @@ export type Op =
   | { readonly op: 'delete' | 'get'; readonly key: string };
 
 /** What a transaction is for; logs, faults and kill points go by it, the store does not. */
-export type TxnLabel = 'enqueue' | 'elect' | 'complete' | 'drain' | 'breaker' | 'forget' | 'janitor';
+export type TxnLabel =
+  | 'enqueue'
+  | 'elect'
+  | 'complete'
+  | 'drain'
+  | 'breaker'
+  | 'forget'
+  | 'pause'
+  | 'janitor';
 
 /** If all compares hold then `success`, else `failure`, atomically. */
 export interface Txn {

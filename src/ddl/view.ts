@@ -10,6 +10,7 @@ import {
   type DdlValue,
   decodeValue,
   type OutValue,
+  type PauseValue,
   type SlotValue,
   type TaskValue,
 } from './codec.ts';
@@ -57,6 +58,8 @@ export class DdlView {
   /** Slots of both kinds. */
   readonly slots = new Map<string, Entry<SlotValue>>();
   lead: KeyValue | undefined;
+  /** The key that stops all creates; whether it is there decides, readable or not. */
+  pauseKey: KeyValue | undefined;
   readonly #takenSlots = new Map<string, Set<number>>();
   readonly #keys: DdlKeys;
   readonly #clock: Clock;
@@ -77,6 +80,11 @@ export class DdlView {
   seenMs(kv: Pick<KeyValue, 'key' | 'mod'>): number {
     const seen = this.outs.get(kv.key) ?? this.breakers.get(kv.key);
     return seen?.mod === kv.mod ? seen.seenMs : this.#clock.now();
+  }
+
+  /** What the key that stops all creates says; undefined: it is not there, or unreadable. */
+  get pause(): PauseValue | undefined {
+    return this.#decode<PauseValue>(this.pauseKey)?.value;
   }
 
   /** The breaker that holds for a tenant, its own or that of all. */
@@ -123,6 +131,9 @@ export class DdlView {
       case 'lead':
         this.lead = after;
         result.push({ kind: 'lead' });
+        return;
+      case 'pause':
+        this.pauseKey = after;
         return;
       case 'unknown':
         return;

@@ -30,7 +30,7 @@ export interface WorkerDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: DdlMetrics;
-  /** True while this gateway leads, is sure of it, and its view is current. */
+  /** True while this gateway leads, is sure of it, its view is current, and creates are not paused. */
   readonly mayAct: () => boolean;
   readonly concurrency: number;
   readonly retryBaseMs: number;

@@ -123,6 +123,7 @@ export class Admitter {
       const settled = known !== undefined || registry.isAbsent(table.key);
       return settled ? answer(call, undefined) : this.#look(table);
     }
+    if (call.context.mayCreate === false) return this.#onlyLook(call);
     return this.#hold(call) ?? this.#obtain(call);
   }
 
@@ -150,7 +151,7 @@ export class Admitter {
       const step = this.#prepare(call);
       if (step !== undefined) return step;
     } else {
-      const verdict = policy.refusesAlter() ?? this.#withoutRight(call);
+      const verdict = policy.refusesAlter();
       if (verdict !== undefined) return registry.isTrusted(known) ? answer(call, verdict) : this.#look(table);
     }
     return this.#start(call, { ...this.#target(call), columns: [...need.missing.values()] });
@@ -160,7 +161,7 @@ export class Admitter {
   #prepare(call: Call): Step | undefined {
     const { budget, policy } = this.#deps;
     const { database, name } = call.table;
-    const verdict = this.#enforced(call, policy.refusesCreate(idOf(call.table))) ?? this.#withoutRight(call);
+    const verdict = this.#enforced(call, policy.refusesCreate(idOf(call.table)));
     if (verdict !== undefined) return refused(verdict);
     if (!budget.counted) return { verdict: this.#counted() };
     const over = this.#overCap(call);
@@ -232,14 +233,18 @@ export class Admitter {
     return undefined;
   }
 
-  /** Not remembered: the next sender may have it. */
-  #withoutRight({ context, table: { database, name } }: Call): Verdict | undefined {
-    if (context.mayCreate !== false) return undefined;
-    const what = `measurement ${quote(name)} in database ${quote(database)}`;
-    return rejected(
+  /** The sender has no right to create: neither joins a create under way, nor waits for one. Not remembered: the next may. */
+  #onlyLook(call: Call): Step {
+    const { known, table } = call;
+    const { registry } = this.#deps;
+    const settled = known === undefined ? registry.isAbsent(table.key) : registry.isTrusted(known);
+    if (!settled) return this.#look(table);
+    const what = `measurement ${quote(table.name)} in database ${quote(table.database)}`;
+    const verdict = rejected(
       'no_create_right',
       `${what} lacks a table or column that the sender has no right to create`,
     );
+    return known === undefined ? refused(verdict) : answer(call, verdict);
   }
 
   #look(table: Table): Wait {

@@ -67,6 +67,12 @@ export class Budget {
     return { databases: this.#tables?.size ?? 0, mostTables: Math.max(0, ...(this.#tables?.values() ?? [])) };
   }
 
+  /** Names of the databases there are, as of the last count and what was seen since; undefined: not counted yet. */
+  async databases(): Promise<readonly string[] | undefined> {
+    if (!this.counted) await this.count();
+    return this.#tables && [...this.#tables.keys()];
+  }
+
   hasDatabase(database: string): boolean {
     return this.#tables?.has(database) === true;
   }

@@ -1,16 +1,17 @@
 /**
- * What stops all creates, or all of one tenant, whatever the table: the breakers that the DDL queue publishes, and
- * the control plane's watermark. Bounded: a breaker per tenant with the oldest forgotten first.
+ * What stops all creates, or all of one tenant, whatever the table: an operator's pause, the breakers that the DDL
+ * queue publishes, and the control plane's watermark. Bounded: a breaker per tenant with the oldest forgotten first.
  */
 import { LRUCache } from 'lru-cache';
 import type { Verdict } from '../model/admission.ts';
-import type { Clock } from '../model/clock.ts';
 import type { DdlEvent } from '../model/ddl-queue.ts';
 import { shortKey } from './keys.ts';
+import type { GuardDeps } from './options.ts';
 import type { Defer } from './verdict.ts';
 
 const MAX_TENANTS = 10_000;
 const CONTROL_PLANE_RETRY_MS = 5_000;
+const PAUSED_RETRY_MS = 5_000;
 
 type BreakerEvent = Extract<DdlEvent, { kind: 'breaker' }>;
 
@@ -23,7 +24,10 @@ export interface Gate {
 }
 
 /** Makes an open gate. */
-export function createGate(controlPlaneOk: () => boolean, clock: Clock, defer: Defer): Gate {
+export function createGate(
+  { controlPlaneOk, paused, clock }: Pick<GuardDeps, 'controlPlaneOk' | 'paused' | 'clock'>,
+  defer: Defer,
+): Gate {
   const tenants = new LRUCache<string, BreakerEvent>({ max: MAX_TENANTS });
   let all: BreakerEvent | undefined;
 
@@ -35,6 +39,7 @@ export function createGate(controlPlaneOk: () => boolean, clock: Clock, defer: D
 
   return {
     check(tenant) {
+      if (paused()) return defer('paused', 'creating is paused by an operator', PAUSED_RETRY_MS);
       if (!controlPlaneOk()) {
         return defer(
           'control_plane',

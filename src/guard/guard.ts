@@ -29,6 +29,8 @@ const TICK_MS = 1_000;
 
 /** A guard with sizes for gauges. */
 export interface MeteredGuard extends Guard {
+  /** Names of the databases there are, at most a minute old; undefined when the database does not answer. */
+  databases(): Promise<readonly string[] | undefined>;
   stats(): GuardStats;
 }
 
@@ -41,7 +43,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
   const defer = createDefer(deps.random);
   const policy = createPolicy(options.policy, options.decisions, deps.names);
   const throttle = createThrottle(options.throttle, clock);
-  const gate = createGate(deps.controlPlaneOk, clock, defer);
+  const gate = createGate(deps, defer);
   const negatives = createNegativeCache(options.negative, clock, defer);
   const describer = new Describer(options.describer, deps);
   const registry = new Registry(options.registry, { ...deps, describer });
@@ -80,6 +82,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
     },
     recall: (group) => recall.find(group),
     admit: (group, context) => admitter.admit(group, context),
+    databases: () => budget.databases(),
     invalidate: ({ database, name }) => registry.invalidate({ database, table: name }),
     close: () => (closed ??= shutDown()),
     stats: () => ({

@@ -151,6 +151,8 @@ export interface GuardDeps {
   readonly logger: Logger;
   /** False while the control plane is over its mark: nothing new is asked for. */
   readonly controlPlaneOk: () => boolean;
+  /** True while an operator has stopped all creates. */
+  readonly paused: () => boolean;
   /** In [0, 1); spreads retries. */
   readonly random: Random;
   /** Paces the queries for what exists; the guard stops it when it closes. */

@@ -6,7 +6,9 @@
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
 import type { Access, Principal, Right } from '../model/access.ts';
+import { certificateCredentials } from './client-certificate.ts';
 import { readCredentials } from './credentials.ts';
+import type { HttpMetrics } from './http-metrics.ts';
 
 /** Checks requests. */
 export interface Auth {
@@ -21,20 +23,23 @@ export interface Auth {
   ): Principal | Promise<Principal>;
 }
 
-/** Makes the check over what is known of users. */
-export function createAuth(access: Access): Auth {
+/** Makes the check over what is known of users; refusals are counted. */
+export function createAuth(access: Access, metrics: Pick<HttpMetrics, 'accessRefused'>): Auth {
+  function allowed(principal: Principal | undefined, right: Right, database: string | undefined): Principal {
+    if (principal === undefined) {
+      metrics.accessRefused('unauthenticated');
+      throw new GatewayError('unauthenticated', 'authorization failed');
+    }
+    if (principal.may(right, database)) return principal;
+    metrics.accessRefused('forbidden');
+    const where = database === undefined ? '' : ` in database ${JSON.stringify(database)}`;
+    throw new GatewayError('forbidden', `${principal.name} has no right to ${right}${where}`);
+  }
   return {
     authorize(request, right, database) {
-      const principal = access.identify(readCredentials(request));
+      const principal = access.identify(readCredentials(request) ?? certificateCredentials(request.socket));
       if (principal instanceof Promise) return principal.then((known) => allowed(known, right, database));
       return allowed(principal, right, database);
     },
   };
-}
-
-function allowed(principal: Principal | undefined, right: Right, database: string | undefined): Principal {
-  if (principal === undefined) throw new GatewayError('unauthenticated', 'authorization failed');
-  if (principal.may(right, database)) return principal;
-  const where = database === undefined ? '' : ` in database ${JSON.stringify(database)}`;
-  throw new GatewayError('forbidden', `${principal.name} has no right to ${right}${where}`);
 }

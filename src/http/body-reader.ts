@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../errors.ts';
-import { decodeBody } from './body.ts';
+import { decodeBody, tooLarge } from './body.ts';
 import { type BodyLease, createBodyBudget } from './body-budget.ts';
 import { BodyPieces } from './body-pieces.ts';
 import type { HttpMetrics } from './http-metrics.ts';
@@ -76,20 +76,16 @@ function receive(request: IncomingMessage, maxBytes: number, lease: BodyLease): 
     };
     const take = (piece: Buffer): void => {
       try {
-        if (pieces.add(piece) > maxBytes) stop(tooLarge());
+        if (pieces.add(piece) > maxBytes) stop(tooLarge(maxBytes));
       } catch (error) {
         stop(error);
       }
     };
     request.on('error', () => stop(new GatewayError('body_malformed', 'request aborted')));
-    if (Number(declared) > maxBytes) return stop(tooLarge());
+    if (Number(declared) > maxBytes) return stop(tooLarge(maxBytes));
     request.on('end', () => resolve(pieces.join()));
     request.on('data', take);
   });
-}
-
-function tooLarge(): GatewayError {
-  return new GatewayError('body_too_large', 'request body is too large');
 }
 
 function refusalOf(error: unknown): 'too_large' | 'overload' | 'malformed' | 'encoding' {

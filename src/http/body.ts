@@ -106,7 +106,7 @@ function inflateStream(codec: Codec, body: Buffer, limits: DecodeLimits): Promis
     engine.on('data', (chunk: Buffer) => {
       size += chunk.length;
       try {
-        if (size > limits.maxBytes) throw new GatewayError('body_too_large', 'inflated body is too large');
+        if (size > limits.maxBytes) throw tooLarge(limits.maxBytes);
         limits.onBytes(chunk.length);
         chunks.push(chunk);
       } catch (error) {
@@ -118,6 +118,11 @@ function inflateStream(codec: Codec, body: Buffer, limits: DecodeLimits): Promis
     );
     engine.end(body);
   });
+}
+
+/** A body of more than `maxBytes`, in the words of InfluxDB 3; other protocols have words of their own. */
+export function tooLarge(maxBytes: number): GatewayError {
+  return new GatewayError('body_too_large', `max request size (${maxBytes} bytes) exceeded`);
 }
 
 function malformed(cause: unknown): GatewayError {

@@ -1,7 +1,7 @@
 /**
  * The credentials of a request, wherever its protocol puts them, in InfluxDB's order (protocols.md 5.1): parameters `u`
- * and `p`, then `Authorization` with scheme Bearer, Token or Basic, in any case. Pure; what is malformed is as good as
- * missing.
+ * and `p`, then `Authorization` with scheme Bearer, Token or Basic, in any case; then GreptimeDB's `x-greptime-auth`, for
+ * clients behind a proxy that keeps `Authorization` for itself. Pure; what is malformed is as good as missing.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Credentials } from '../model/access.ts';
@@ -10,7 +10,12 @@ const SCHEME = /^(bearer|token|basic) +(.+)$/i;
 
 /** Undefined: the request has none. */
 export function readCredentials({ url = '', headers }: IncomingMessage): Credentials | undefined {
-  return fromQuery(url) ?? fromHeader(headers.authorization);
+  const own = headers['x-greptime-auth'];
+  return (
+    fromQuery(url) ??
+    fromHeader(headers.authorization) ??
+    fromHeader(typeof own === 'string' ? own : undefined)
+  );
 }
 
 function fromQuery(url: string): Credentials | undefined {

@@ -28,19 +28,32 @@ export interface ErrorReplyDeps {
   readonly logger: Logger;
   readonly sampler: LogSampler;
   readonly random: Random;
+  /** Parts of the User-Agent of clients that misread Retry-After, in any case. */
+  readonly noRetryAfterAgents: readonly string[];
 }
+
+/** RFC 9110 wants one with every 401; a protocol's shape may hold its own. */
+const CHALLENGE = { 'WWW-Authenticate': 'Basic realm="sluice"' };
 
 /** Makes the error replies that all routes share. */
 export function createErrorReplies(deps: ErrorReplyDeps): ErrorReplies {
+  const misreaders = deps.noRetryAfterAgents.map((agent) => agent.toLowerCase());
+
+  function tells(agent = ''): boolean {
+    const lower = agent.toLowerCase();
+    return !misreaders.some((part) => lower.includes(part));
+  }
+
   function of(error: unknown, agent: string | undefined, shape: ProblemShape): HttpReply {
-    const problem = toProblem(error, agent, deps.random);
+    const problem = toProblem(error, tells(agent), deps.random);
     if (problem.status >= 500) {
       deps.sampler.sample(`http_${problem.code}`, (suppressed) => {
         const level = problem.code === 'internal' ? 'error' : 'warn';
         deps.logger[level]({ err: error, code: problem.code, suppressed }, 'request failed');
       });
     }
-    return shape(problem);
+    const reply = shape(problem);
+    return problem.status === 401 ? { ...reply, headers: { ...CHALLENGE, ...reply.headers } } : reply;
   }
   return {
     of,

@@ -15,6 +15,9 @@ const NEVER = /database not found/gi;
 const NEVER_WHEN_TEMPORARY =
   /database not found|partial write|unable to parse|points beyond retention policy|retention policy not found|hinted handoff queue not empty/gi;
 
+/** What every temporary answer begins with. */
+export const TRY_AGAIN = 'service unavailable, try again';
+
 /** Takes the phrases out that would make a client do the wrong thing; `temporary`: of an answer that asks to retry. */
 export function redact(text: string, temporary: boolean): string {
   return text.replace(temporary ? NEVER_WHEN_TEMPORARY : NEVER, '(redacted)');
@@ -30,18 +33,27 @@ export function describeFailures(
   const refused = [...new Set(refusals.map((refusal) => refusal.message))];
   const listed = [...malformed, ...refused.slice(0, MAX_REASONS - malformed.length)];
   const more = parsed.failed + refused.length - listed.length;
-  return listed.join('\n') + (more > 0 ? ` (and ${more} more)` : '');
+  return listed.join('\n') + andMore(more);
+}
+
+/** What follows a list that is not complete; empty when `more` is 0. */
+export function andMore(more: number): string {
+  return more > 0 ? ` (and ${more} more)` : '';
 }
 
 function unparsable(body: Uint8Array, error: PointError): string {
-  return `unable to parse '${echo(body, error.offset, error.length)}': ${error.reason}`;
+  return `unable to parse '${echo(body, error)}': ${error.reason}`;
 }
 
-/** The line as text, cut between two characters. */
-function echo(body: Uint8Array, offset: number, length: number): string {
+/** A part of the body as text, of at most `maxBytes`, cut between two characters. */
+export function echo(
+  body: Uint8Array,
+  { offset, length }: { readonly offset: number; readonly length: number },
+  maxBytes = MAX_ECHO_BYTES,
+): string {
   let end = offset + length;
-  if (length > MAX_ECHO_BYTES) {
-    end = offset + MAX_ECHO_BYTES;
+  if (length > maxBytes) {
+    end = offset + maxBytes;
     while (end > offset && ((body[end] as number) & 0xc0) === 0x80) end--;
   }
   return Buffer.from(body.subarray(offset, end)).toString('utf8');

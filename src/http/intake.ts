@@ -50,8 +50,8 @@ export interface SubmitOptions {
   readonly sync?: boolean;
   /** Ends the wait early. */
   readonly signal?: AbortSignal;
-  /** One bad point keeps all from being handed over. */
-  readonly allOrNothing?: boolean;
+  /** One bad point keeps all from being stored: one that is malformed, or one that is refused for `any` reason. */
+  readonly allOrNothing?: 'malformed' | 'any' | undefined;
 }
 
 /** Handles write requests. */
@@ -144,7 +144,7 @@ function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch,
     async submit(parsed, options) {
       if (parsed.failed > 0) metrics.points(route.route, 'malformed', parsed.failed);
       if (parsed.good === 0) return undefined;
-      if (options?.allOrNothing === true && parsed.failed > 0) {
+      if (options?.allOrNothing !== undefined && parsed.failed > 0) {
         metrics.points(route.route, 'rejected', parsed.good);
         return undefined;
       }
@@ -154,6 +154,7 @@ function createExchange(deps: IntakeDeps, route: IntakeRoute, batch: PointBatch,
         tenant: sender.principal.tenant,
         mayCreate: sender.mayCreate,
         sync: options?.sync === true,
+        allOrNothing: options?.allOrNothing === 'any',
       };
       const submit = (signal: AbortSignal): Promise<IngestResult> =>
         deps.ingest.submit(batch, { ...context, signal });

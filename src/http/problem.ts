@@ -27,21 +27,18 @@ export class DeferredError extends Error {
   }
 }
 
-/** Clients that read Retry-After as milliseconds and would use up all their attempts at once. */
-const MILLISECOND_READERS = /influxdb-client-js/i;
-
 /** Without better knowledge, clients come back after 1 to this many seconds. */
 const RETRY_SPREAD_S = 5;
 
-/** What the problem of a request that failed with `error` is; `agent` is its User-Agent. */
-export function toProblem(error: unknown, agent: string | undefined, random: Random): Problem {
+/** What the problem of a request that failed with `error` is. `tells`: its sender reads Retry-After rightly. */
+export function toProblem(error: unknown, tells: boolean, random: Random): Problem {
   if (error instanceof DeferredError) {
     const { deferral } = error.result;
     return {
       status: 503,
       code: deferral?.reason ?? 'overload',
       message: error.message,
-      retryAfterS: retryAfterSeconds(deferral?.retryAfterMs, agent),
+      retryAfterS: tells ? retryAfterSeconds(deferral?.retryAfterMs) : undefined,
     };
   }
   if (error instanceof GatewayError) {
@@ -50,7 +47,7 @@ export function toProblem(error: unknown, agent: string | undefined, random: Ran
       status: error.status,
       code: error.code,
       message: error.message,
-      retryAfterS: retryAfterSeconds(retryAfterMs, agent),
+      retryAfterS: tells ? retryAfterSeconds(retryAfterMs) : undefined,
     };
   }
   const status = clientFault(error);
@@ -60,14 +57,9 @@ export function toProblem(error: unknown, agent: string | undefined, random: Ran
   return { status: 500, code: 'internal', message: 'internal error', retryAfterS: undefined };
 }
 
-/** Whole seconds, at least 1; undefined when nothing is known or the client would misread it. */
-export function retryAfterSeconds(
-  retryAfterMs: number | undefined,
-  agent: string | undefined,
-): number | undefined {
-  if (retryAfterMs === undefined) return undefined;
-  if (agent !== undefined && MILLISECOND_READERS.test(agent)) return undefined;
-  return Math.max(1, Math.ceil(retryAfterMs / 1_000));
+/** Whole seconds, at least 1; undefined when nothing is known. */
+export function retryAfterSeconds(retryAfterMs: number | undefined): number | undefined {
+  return retryAfterMs === undefined ? undefined : Math.max(1, Math.ceil(retryAfterMs / 1_000));
 }
 
 /** The headers of an answer that may carry Retry-After. */

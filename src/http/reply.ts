@@ -12,6 +12,9 @@ export interface HttpReply {
   readonly body: string | undefined;
 }
 
+/** The answer of InfluxDB's endpoints to what was taken as a whole. */
+export const NO_CONTENT: HttpReply = { status: 204, headers: { 'Content-Length': '0' }, body: undefined };
+
 /** Sends an answer; the caller returns the result to Fastify. */
 export function sendReply(reply: FastifyReply, answer: HttpReply): FastifyReply {
   if (!reply.request.raw.complete) dropRest(reply.request.raw);

@@ -3,10 +3,14 @@
  * half-close before it has its answer, paths are matched in any case, and no body is parsed: every route reads its
  * own (body-reader.ts), whatever the content type says. Routes are registered by app.ts.
  */
-import { createServer as createNodeServer, type IncomingMessage, STATUS_CODES } from 'node:http';
+import { createServer as createNodeServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { type FastifyInstance, fastify } from 'fastify';
+import type { ConnectionLimit } from './connection-limit.ts';
 import { type ErrorReplies, plainProblem } from './error-handler.ts';
+import type { HttpMetrics } from './http-metrics.ts';
 import { sendReply } from './reply.ts';
+import type { TlsLayer } from './tls-layer.ts';
 
 /** Limits of connections; see docs/configuration.md, `listen`. */
 export interface HttpServerOptions {
@@ -21,6 +25,10 @@ export interface HttpServerOptions {
 /** What the server needs of others. */
 export interface HttpServerDeps {
   readonly errors: ErrorReplies;
+  readonly limit: ConnectionLimit;
+  /** Undefined: connections are plain; else all of them are not. */
+  readonly tls: TlsLayer | undefined;
+  readonly metrics: Pick<HttpMetrics, 'connectionRefused'>;
 }
 
 /** Makes the server; it does not listen yet. */
@@ -44,6 +52,7 @@ export function createServer(options: HttpServerOptions, deps: HttpServerDeps): 
       server.maxConnections = options.maxConnections;
       // else a client that half-closes after its request never gets the answer; not in node's types
       Object.assign(server, { httpAllowHalfOpen: true });
+      guardConnections(server, deps);
       return server;
     },
   });
@@ -58,6 +67,21 @@ export function createServer(options: HttpServerOptions, deps: HttpServerDeps): 
     ),
   );
   return app;
+}
+
+/** Puts the bound per address, and TLS, before node's own handling of connections. */
+function guardConnections(server: Server, { limit, tls, metrics }: HttpServerDeps): void {
+  const [serve] = server.listeners('connection') as [(socket: Socket) => void];
+  server.removeAllListeners('connection');
+  tls?.onSecured((socket) => serve.call(server, socket));
+  server.on('drop', () => metrics.connectionRefused('total'));
+  server.on('connection', (socket) => {
+    if (!limit.admit(socket)) {
+      metrics.connectionRefused('address');
+      socket.destroy();
+    } else if (tls === undefined) serve.call(server, socket);
+    else tls.accept(socket);
+  });
 }
 
 /**

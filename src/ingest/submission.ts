@@ -17,6 +17,12 @@ export interface VerdictCounts {
   rowsDeferred(reason: DeferReason, rows: number): void;
 }
 
+const ANOTHER_REFUSED: Rejected = {
+  kind: 'rejected',
+  reason: 'whole_request',
+  message: 'not stored, because another point of the request was refused',
+};
+
 /** See the module comment. */
 export class Submission {
   readonly batch: PointBatch;
@@ -63,8 +69,8 @@ export class Submission {
       if (batch.skip[row] !== 0) continue;
       const verdict = verdictOf(batch, row, admission) ?? deferred;
       if (verdict === undefined) continue;
-      if (verdict.kind === 'deferred' && this.parks) deferred ??= verdict;
-      this.takeOut(row, verdict, this.parks);
+      if (verdict.kind === 'deferred' && this.parksNew) deferred ??= verdict;
+      this.takeOut(row, verdict, this.parksNew);
     }
   }
 
@@ -74,8 +80,17 @@ export class Submission {
     for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
       if (batch.skip[row] !== 0) continue;
       const own = admission && verdictOf(batch, row, admission);
-      this.takeOut(row, own?.kind === 'rejected' ? own : verdict, this.parks);
+      this.takeOut(
+        row,
+        own?.kind === 'rejected' ? own : verdict,
+        own === undefined ? this.parks : this.parksNew,
+      );
     }
+  }
+
+  /** What is parked is created by the gateway itself: never for a sender without that right. */
+  private get parksNew(): boolean {
+    return this.parks && this.context.mayCreate !== false;
   }
 
   /** Holds back what is left, or of it these tables (`tableKey`s). `parks`: it may be parked, if anything may. */
@@ -88,6 +103,16 @@ export class Submission {
         if (batch.skip[row] === 0) this.takeOut(row, verdict, parks && this.parks);
       }
     }
+  }
+
+  /** One refusal for good refuses every row: nothing is left to be written or parked. Without one, nothing happens. */
+  refuseAll(): void {
+    const { batch, verdicts } = this;
+    if (verdicts?.some((verdict) => verdict?.kind === 'rejected') !== true) return;
+    for (let row = 0; row < batch.rows; row++) {
+      if (verdicts[row]?.kind !== 'rejected') this.takeOut(row, ANOTHER_REFUSED, false);
+    }
+    this.toPark = [];
   }
 
   /** The rows to be parked that were not answered before, ascending. */

@@ -9,7 +9,9 @@ export type Right = 'write' | 'create' | 'read' | 'admin';
 /** What a client shows; where in the request it stood does not matter. */
 export type Credentials =
   | { readonly kind: 'token'; readonly token: string }
-  | { readonly kind: 'password'; readonly user: string; readonly password: string };
+  | { readonly kind: 'password'; readonly user: string; readonly password: string }
+  /** Names in a client certificate that the TLS layer has verified, in the order they are looked for. */
+  | { readonly kind: 'certificate'; readonly names: readonly string[] };
 
 /** Somebody who is known. */
 export interface Principal {
@@ -17,7 +19,7 @@ export interface Principal {
   readonly name: string;
   /** Whose share of the creates is used; undefined: that of the database written to. */
   readonly tenant: string | undefined;
-  /** `database` undefined: in any. Synchronous, allocates nothing. */
+  /** `database` undefined: in every one, also what is no database's. Synchronous, allocates nothing. */
   may(right: Right, database: string | undefined): boolean;
 }
 

@@ -17,7 +17,8 @@ export type RejectReason =
   | 'table_budget'
   | 'column_budget'
   | 'database_budget'
-  | 'ddl_failed';
+  | 'ddl_failed'
+  | 'whole_request';
 
 export type DeferReason =
   | 'ddl_pending'
@@ -27,6 +28,7 @@ export type DeferReason =
   | 'request_cap'
   | 'queue_full'
   | 'control_plane'
+  | 'paused'
   | 'database_down'
   | 'overload'
   | 'parked'

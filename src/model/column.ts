@@ -17,3 +17,13 @@ export interface ColumnSpec {
 export function columnKey(column: ColumnSpec): string {
   return `${column.kind}\u0000${column.type}\u0000${column.name}`;
 }
+
+/** Why no table can have these columns, or undefined: a tag and a field can't share a name. */
+export function wantedTwice(columns: readonly ColumnSpec[]): string | undefined {
+  const names = new Set<string>();
+  for (const { name } of columns) {
+    if (names.has(name)) return `column '${name}' is wanted twice`;
+    names.add(name);
+  }
+  return undefined;
+}

@@ -14,6 +14,8 @@ export interface IngestContext {
   readonly mayCreate?: boolean;
   /** True: the sender wants storage's own acknowledgement (OpenTSDB `sync`), so nothing is parked. */
   readonly sync: boolean;
+  /** True: one row that is refused for good refuses all of them. Undefined: as false. */
+  readonly allOrNothing?: boolean;
   readonly signal: AbortSignal;
 }
 

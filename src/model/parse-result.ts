@@ -41,7 +41,18 @@ export interface OpenTsdbParser {
   parse(batch: PointBatch): ParsedPoints | MalformedBody;
 }
 
-/** Parses line protocol from `batch.body` into the batch. `nowMs`: wall clock for lines without a timestamp. */
+/** Of a field that a line names more than once: the last value counts, or the line is refused (InfluxDB 3). */
+export type RepeatedFields = 'last' | 'refuse';
+
+/**
+ * Parses line protocol from `batch.body` into the batch. `nowMs`: wall clock for lines without a timestamp.
+ * `repeatedFields` undefined: `last`.
+ */
 export interface LineParser {
-  parse(batch: PointBatch, precision: Precision, nowMs: number): ParsedPoints;
+  parse(
+    batch: PointBatch,
+    precision: Precision,
+    nowMs: number,
+    repeatedFields?: RepeatedFields,
+  ): ParsedPoints;
 }

@@ -4,8 +4,8 @@ import type { PointBatch } from './point-batch.ts';
 import type { TableId, TableSchema, TableSource } from './table.ts';
 
 /**
- * How a DDL statement ended. `invalid`: this table can't be made like this, ever. `denied`: permission or
- * authentication, not the table's fault. `transient`: may work later. `ambiguous`: sent, no answer; it may have
+ * How a DDL statement ended. `invalid`: this table can't be made like this, ever. `denied`: permission, authentication,
+ * or a database that takes no DDL at all just now; not the table's fault. `transient`: may work later. `ambiguous`: sent, no answer; it may have
  * worked or still run, so read the schema before anything else.
  */
 export type DdlResult =
@@ -14,6 +14,8 @@ export type DdlResult =
       readonly kind: 'invalid' | 'denied' | 'transient' | 'ambiguous';
       readonly code: string;
       readonly message: string;
+      /** With `denied`: it concerns the creates of all tenants. */
+      readonly everywhere?: true;
     };
 
 /** A table to create. */
@@ -103,6 +105,8 @@ export interface Sink {
   readonly values?: ValueRules;
   readonly ddl: DdlExecutor;
   readonly writer: Writer;
+  /** How much DDL of all clients the database has under way; undefined: it can't get too much of it. */
+  readonly backlog?: (signal: AbortSignal) => Promise<number>;
   /** Idempotent; waits for a write that is running. */
   close(): Promise<void>;
 }

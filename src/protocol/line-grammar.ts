@@ -285,3 +285,10 @@ function number(text: string): LineValue {
   if (value === undefined) throw new LineError('invalid number');
   return { type: 'float64', value };
 }
+
+/** Why a line that names a field more than once is refused, in the words of InfluxDB 3. */
+export function repeatedField({ fields }: ParsedLine): string {
+  const names = fields.map(({ name }) => name);
+  const repeated = names.find((name, index) => names.indexOf(name) < index);
+  return `multiple instances of '${repeated}' field found`;
+}

@@ -3,12 +3,12 @@
  * has seen spelled the same way before, with plain numbers, allocating nothing per point; whatever else it meets it
  * leaves, without a trace, to the complete grammar (line-grammar.ts), which also teaches it the new spellings.
  */
-import type { LineParser, ParsedPoints, Precision } from '../model/parse-result.ts';
+import type { LineParser, ParsedPoints, Precision, RepeatedFields } from '../model/parse-result.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import type { Series } from '../model/series.ts';
 import { equalsWords, hashBytes, hashed, hashUntil, viewOf } from './bytes.ts';
-import type { PointLimits } from './limits.ts';
-import { findLineEnd, type ParsedLine, parseLine } from './line-grammar.ts';
+import { type PointLimits, tooManyPoints } from './limits.ts';
+import { findLineEnd, type ParsedLine, parseLine, repeatedField } from './line-grammar.ts';
 import { serverTime } from './line-time.ts';
 import { addValue } from './line-values.ts';
 import { scanNanos, scanUnits, scratch } from './number.ts';
@@ -42,9 +42,16 @@ export interface LineParserOptions {
 export function createLineParser(dictionary: SeriesDictionary, options: LineParserOptions): LineParser {
   const scanner = new LineScanner(dictionary, options.limits);
   return {
-    parse: (batch, precision, nowMs) =>
-      scanner.parse(batch, precision, { nowMs, fast: options.fastPath !== false }),
+    parse: (batch, precision, nowMs, repeatedFields) =>
+      scanner.parse(batch, precision, { nowMs, repeatedFields, fast: options.fastPath !== false }),
   };
+}
+
+/** How one body is parsed. */
+interface Run {
+  readonly nowMs: number;
+  readonly fast: boolean;
+  readonly repeatedFields: RepeatedFields | undefined;
 }
 
 class LineScanner {
@@ -60,6 +67,7 @@ class LineScanner {
   private now = 0n;
   private nowMs = 0;
   private hasNow = false;
+  private refusesRepeated = false;
   /** Counts rows tried, to notice a field that comes twice in one row. */
   private row = 0;
 
@@ -68,19 +76,22 @@ class LineScanner {
     this.limits = limits;
   }
 
-  parse(batch: PointBatch, precision: Precision, run: { nowMs: number; fast: boolean }): ParsedPoints {
+  parse(batch: PointBatch, precision: Precision, run: Run): ParsedPoints {
     this.batch = batch;
     this.bytes = batch.body;
     this.view = viewOf(batch.body);
     this.end = batch.body.length;
     this.precision = precision;
     this.nowMs = run.nowMs;
+    this.refusesRepeated = run.repeatedFields === 'refuse';
     this.hasNow = false;
     this.errors = new PointErrors(batch.body);
     this.spelling.scope = this.dictionary.scope(batch.database, SpellingKind.line);
     this.dictionary.guesses.restart();
     let at = this.bytes[0] === 0xef && this.bytes[1] === 0xbb && this.bytes[2] === 0xbf ? 3 : 0;
-    while (at < this.end) {
+    const { pointsPerRequest } = this.limits;
+    for (let lines = 1; at < this.end; lines++) {
+      if (lines > pointsPerRequest) throw tooManyPoints(this.limits);
       const next = run.fast ? this.fastLine(at) : -1;
       at = next >= 0 ? next : this.slowLine(at);
     }
@@ -251,6 +262,8 @@ class LineScanner {
     const clash = line.tags.find(([key]) => key === 'time');
     if (clash !== undefined)
       return `invalid tag key: input tag "time" on measurement "${line.measurement}" is invalid`;
+    const fields = new Map(line.fields.map((field) => [field.name, field]));
+    if (this.refusesRepeated && fields.size < line.fields.length) return repeatedField(line);
     const series = this.dictionary.series(batch.database, line.measurement, line.tags);
     const { tablesPerRequest } = this.limits;
     if (!batch.hasRoomFor(series.tagSet.table, tablesPerRequest))
@@ -259,7 +272,6 @@ class LineScanner {
     spelling.end1 = line.keyEnd;
     spelling.hash = hashBytes(view, start, line.keyEnd, this.dictionary.seed);
     this.dictionary.addSpelling(view, spelling, series);
-    const fields = new Map(line.fields.map((field) => [field.name, field]));
     const hadTime = fields.delete('time');
     const reason = `invalid field name: input field "time" on measurement "${line.measurement}" is invalid`;
     if (fields.size === 0) return reason;

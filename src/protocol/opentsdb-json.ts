@@ -8,7 +8,7 @@ import type { MalformedBody, OpenTsdbParser, ParsedPoints } from '../model/parse
 import type { PointBatch } from '../model/point-batch.ts';
 import { viewOf } from './bytes.ts';
 import { JsonError, JsonReader } from './json-reader.ts';
-import type { PointLimits } from './limits.ts';
+import { type PointLimits, tooManyPoints } from './limits.ts';
 import { hashMembers, OpenTsdbMembers } from './opentsdb-members.ts';
 import {
   checkPoint,
@@ -78,6 +78,7 @@ class OpenTsdbScanner {
 
   private body(): MalformedBody | undefined {
     const { reader } = this;
+    const { limits } = this.options;
     const first = reader.peek();
     if (first < 0) return refuse('Missing request content');
     if (first !== OPEN && first !== 0x5b) return refuse('The JSON must start as an object or an array');
@@ -87,6 +88,7 @@ class OpenTsdbScanner {
         reader.at++;
         if (reader.accept(']')) return refuse('No datapoints found in content');
         for (let index = 0; ; index++) {
+          if (index >= limits.pointsPerRequest) throw tooManyPoints(limits);
           this.element(index);
           if (!reader.accept(',')) break;
         }

@@ -5,11 +5,11 @@
  * The head says how many bytes follow, so nothing that a client wrote into a name or a string is ever taken for a head.
  */
 import { crc32 } from 'node:zlib';
+import { lineText } from '../model/line-text.ts';
 import type { PointBatch } from '../model/point-batch.ts';
 import type { Series, Table } from '../model/series.ts';
 import type { DeadReason, DeadRows } from '../model/spool.ts';
 import type { TableSource } from '../model/table.ts';
-import { lineText } from './line-text.ts';
 import type { RecordEncoder } from './record.ts';
 
 /** What follows the head: lines, or base64 of a record of rows, or base64 of an unreadable record. */

@@ -5,7 +5,7 @@ import type { ColumnSpec, ValueType } from '../../src/model/column.ts';
 import type { PointBatch } from '../../src/model/point-batch.ts';
 import { type Sink, WriteError } from '../../src/model/sink.ts';
 import type { TableId } from '../../src/model/table.ts';
-import { EXTREMES, ODD_NAMES } from '../helpers/hostile.ts';
+import { ANY_NAMES, EXTREMES, type SuiteNames } from '../helpers/hostile.ts';
 import { createTestSource, type TestPoint, type TestSource, type TestValue } from '../helpers/points.ts';
 
 /** A value as read back: 64-bit integers as bigint, a missing one as null. */
@@ -98,12 +98,10 @@ export function sinkSuite(name: string, open: (t: TestContext) => Promise<{ read
 
     it('refuses for now a table whose database does not exist', async (t) => {
       const { sink } = await open(t);
-      const result = await sink.ddl.createTable(
-        { id: idOf('m'), source: 'influx', columns: [field('a')] },
-        signal,
-      );
+      const id = { database: 'nowhere', table: 'm' };
+      const result = await sink.ddl.createTable({ id, source: 'influx', columns: [field('a')] }, signal);
       assert.equal(result.kind, 'transient');
-      assert.deepEqual(await sink.ddl.describe([idOf('m')], signal), [undefined]);
+      assert.deepEqual(await sink.ddl.describe([id], signal), [undefined]);
     });
 
     it('adds the columns that are missing and keeps the others', async (t) => {
@@ -185,7 +183,11 @@ export function sinkSuite(name: string, open: (t: TestContext) => Promise<{ read
 }
 
 /** Defines the suite for sinks that store; `open` opens an empty one that the test's end closes. */
-export function storageSuite(name: string, open: (t: TestContext) => Promise<StoringSink>): void {
+export function storageSuite(
+  name: string,
+  open: (t: TestContext) => Promise<StoringSink>,
+  names: SuiteNames = ANY_NAMES,
+): void {
   const stored = (title: string, body: (opened: StoringSink, source: TestSource) => Promise<void>): void => {
     it(title, async (t) => body(await open(t), createTestSource(DATABASE)));
   };
@@ -243,22 +245,22 @@ export function storageSuite(name: string, open: (t: TestContext) => Promise<Sto
     stored(
       'holds tables, tags and fields of any name, apart from each other',
       async ({ sink, read }, source) => {
-        const columns = ODD_NAMES.flatMap((odd) => [tag(`${odd}t`), field(odd)]);
-        for (const odd of ODD_NAMES) {
+        const columns = names.columns.flatMap((odd) => [tag(`${odd}t`), field(odd)]);
+        for (const odd of names.tables) {
           assert.equal(sink.names.checkTable(idOf(odd)), undefined);
           await create(sink, odd, columns);
         }
-        const tags = Object.fromEntries(ODD_NAMES.map((odd, i) => [`${odd}t`, `tag ${i}`]));
-        const fields = ODD_NAMES.map((odd, i) => [odd, ['float64', i]] as const);
+        const tags = Object.fromEntries(names.columns.map((odd, i) => [`${odd}t`, `tag ${i}`]));
+        const fields = names.columns.map((odd, i) => [odd, ['float64', i]] as const);
         await write(
           sink,
           source,
-          ODD_NAMES.map((odd, i) => ({ table: odd, timeNs: BigInt(i), tags, fields })),
+          names.tables.map((odd, i) => ({ table: odd, timeNs: BigInt(i), tags, fields })),
         );
         const [schema] = await sink.ddl.describe([idOf('__proto__')], signal);
         assert.deepEqual(schema?.columns, columns);
-        for (const [i, odd] of ODD_NAMES.entries()) {
-          const expected = [BigInt(i), ...ODD_NAMES.flatMap((_, n) => [`tag ${n}`, n])];
+        for (const [i, odd] of names.tables.entries()) {
+          const expected = [BigInt(i), ...names.columns.flatMap((_, n) => [`tag ${n}`, n])];
           assert.deepEqual(
             await read(
               idOf(odd),
@@ -272,7 +274,7 @@ export function storageSuite(name: string, open: (t: TestContext) => Promise<Sto
     );
 
     stored('keeps names apart that differ in case alone', async ({ sink, read }, source) => {
-      const tables = ['cpu', 'CPU', 'Cpu', 'cpu~0', 'CPU~7'];
+      const tables = names.cased;
       const columns = [tag('host'), tag('Host'), tag('TIME'), field('value'), field('VALUE')];
       for (const table of tables) await create(sink, table, columns);
       const points = tables.map((table, i) => ({
@@ -282,21 +284,13 @@ export function storageSuite(name: string, open: (t: TestContext) => Promise<Sto
       }));
       await write(sink, source, points);
       for (const [i, table] of tables.entries()) {
-        const names = columns.map((column) => column.name);
-        assert.deepEqual(await read(idOf(table), names), [[0n, `h${i}`, `H${i}`, `T${i}`, i, -i - 1]]);
+        const wanted = columns.map((column) => column.name);
+        assert.deepEqual(await read(idOf(table), wanted), [[0n, `h${i}`, `H${i}`, `T${i}`, i, -i - 1]]);
       }
     });
 
     stored('keeps databases apart', async ({ sink, read }) => {
-      for (const [i, database] of [
-        'a',
-        'A',
-        'main',
-        'temp',
-        'information_schema',
-        '_sluice',
-        'sluice~0',
-      ].entries()) {
+      for (const [i, database] of names.databases.entries()) {
         const id = { database, table: 'm' };
         assert.deepEqual(await sink.ddl.createDatabase(database, signal), { kind: 'done' });
         await sink.ddl.createTable({ id, source: 'influx', columns: [field('value')] }, signal);

@@ -16,7 +16,7 @@ const { values } = parseArgs({
   },
 });
 const folder = mkdtempSync(join(tmpdir(), 'sluice-crash-'));
-const closings: (() => Promise<void>)[] = [];
+const closings: (() => Promise<void> | void)[] = [];
 const began = performance.now();
 try {
   const { kills, batches, replayed, points, faults } = await crashRounds(

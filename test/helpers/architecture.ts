@@ -19,19 +19,19 @@ const STAGE = ['src/model', 'src/util', 'src/errors.ts'];
 
 const RULES: ReadonlyMap<string, PartRule> = new Map(
   Object.entries({
-    'src/model': { parts: [], packages: [], builtins: ['node:crypto'] },
+    'src/model': { parts: [], packages: [], builtins: ['node:buffer', 'node:crypto'] },
     'src/errors.ts': { parts: [], packages: [], builtins: [] },
     'src/util': {
       parts: ['src/model', 'src/errors.ts'],
       packages: [],
-      builtins: ['node:events', 'node:timers'],
+      builtins: ['node:crypto', 'node:events', 'node:fs', 'node:timers'],
     },
     'src/protocol': { parts: STAGE, packages: [], builtins: ['node:buffer'] },
     'src/guard': { parts: STAGE, packages: ['bottleneck', 'lru-cache', 're2js'], builtins: ['node:crypto'] },
     'src/ddl': {
       parts: STAGE,
       packages: ['bottleneck', 'lru-cache', 'etcd3', 'cockatiel'],
-      builtins: ['node:crypto', 'node:fs', 'node:http', 'node:https', 'node:stream', 'node:tls'],
+      builtins: ['node:crypto', 'node:http', 'node:https', 'node:stream', 'node:tls'],
     },
     'src/sink': { parts: STAGE, packages: [], builtins: [] },
     'src/sink/discard': { parts: STAGE, packages: [], builtins: ['node:crypto'] },
@@ -39,6 +39,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       parts: STAGE,
       packages: ['@duckdb/node-api', '@duckdb/node-bindings'],
       builtins: ['node:buffer', 'node:crypto', 'node:fs', 'node:path'],
+    },
+    'src/sink/greptimedb': {
+      parts: STAGE,
+      packages: ['lru-cache'],
+      builtins: ['node:fs', 'node:http', 'node:https', 'node:util', 'node:zlib'],
     },
     'src/sink/postgres': {
       parts: STAGE,
@@ -50,17 +55,22 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['classic-level'],
       builtins: ['node:buffer', 'node:fs', 'node:path', 'node:zlib'],
     },
-    'src/http': { parts: STAGE, packages: ['fastify'], builtins: ['node:http', 'node:zlib'] },
+    'src/http': {
+      parts: STAGE,
+      packages: ['fastify'],
+      builtins: ['node:buffer', 'node:http', 'node:net', 'node:tls', 'node:zlib'],
+    },
+    'src/access': { parts: STAGE, packages: ['lru-cache', 'yaml'], builtins: ['node:crypto'] },
     'src/ingest': { parts: STAGE, packages: [], builtins: [] },
     'src/metrics': {
-      parts: ['src/ddl', 'src/guard', 'src/http', 'src/ingest', 'src/sink', 'src/spool'],
+      parts: ['src/ddl', 'src/guard', 'src/http', 'src/ingest', 'src/sink', 'src/spool', 'src/util'],
       packages: ['prom-client'],
       builtins: [],
     },
     'src/config': { parts: [], packages: ['yaml', 're2js'], builtins: ['node:fs'] },
     'src/version.ts': { parts: [], packages: [], builtins: ['node:fs'] },
     'src/commands': {
-      parts: [...STAGE, 'src/spool'],
+      parts: [...STAGE, 'src/access', 'src/spool'],
       packages: [],
       builtins: ['node:fs', 'node:path', 'node:util'],
     },
@@ -72,6 +82,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
         'src/guard',
         'src/protocol',
         'src/sink/duckdb',
+        'src/sink/greptimedb',
         'src/sink/postgres',
         'src/spool',
       ],
@@ -86,6 +97,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
         'src/model',
         'src/sink/discard',
         'src/sink/duckdb',
+        'src/sink/greptimedb',
         'src/sink/postgres',
         'src/util',
       ],
@@ -107,8 +119,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: [],
       builtins: [],
     },
-    'src/app': { parts: 'all', packages: ['fastify'], builtins: ['node:fs'] },
-    'src/reload.ts': { parts: ['src/model'], packages: [], builtins: [] },
+    'src/app': {
+      parts: 'all',
+      packages: ['fastify', '@fastify/swagger'],
+      builtins: ['node:crypto', 'node:fs', 'node:http'],
+    },
     'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {
       parts: [
@@ -124,10 +139,11 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['pino'],
       builtins: ['node:events'],
     },
+    'src/admin': { parts: STAGE, packages: ['typebox'], builtins: [] },
     routes: {
-      parts: [...STAGE, 'src/http'],
-      packages: ['fastify'],
-      builtins: ['node:crypto'],
+      parts: [...STAGE, 'src/http', 'src/admin'],
+      packages: ['fastify', '@fastify/type-provider-typebox', 'typebox'],
+      builtins: ['node:crypto', 'node:http'],
     },
   } satisfies Record<string, PartRule>),
 );

@@ -2,6 +2,7 @@
  * Gateways around one memory store, in a time that tests own: each has its queue behind a fault wrapper of its own, all
  * share one fake database, and the invariants are checked at every revision. The limiter lets every turn run at once.
  */
+
 import type { TestContext } from 'node:test';
 import { createFaultStore, type FaultStore } from '../../src/ddl/fault-store.ts';
 import { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from '../../src/ddl/memory-store.ts';
@@ -9,7 +10,8 @@ import type { DdlMetrics } from '../../src/ddl/metrics.ts';
 import type { DdlQueueOptions } from '../../src/ddl/options.ts';
 import { createDdlQueue } from '../../src/ddl/queue.ts';
 import type { ColumnSpec } from '../../src/model/column.ts';
-import type { DdlEvent, DdlOutcome, DdlQueue, DdlRequest, DdlSubmission } from '../../src/model/ddl-queue.ts';
+import type { ControlledQueue } from '../../src/model/ddl-control.ts';
+import type { DdlEvent, DdlOutcome, DdlRequest, DdlSubmission } from '../../src/model/ddl-queue.ts';
 import type { Logger } from '../../src/model/logger.ts';
 import { createAbortController } from '../../src/util/abort.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -31,7 +33,7 @@ export const SILENT: Logger = {
 /** One gateway of a harness. */
 export interface Gateway {
   readonly id: string;
-  readonly queue: DdlQueue;
+  readonly queue: ControlledQueue;
   readonly store: FaultStore;
   /** Everything the queue told its subscribers. */
   readonly events: DdlEvent[];
@@ -174,6 +176,7 @@ export function countingMetrics(counts: Map<string, number>): DdlMetrics {
     known: bump('known'),
     refused: bump('refused'),
     attempted: bump('attempted'),
+    sent: bump('sent'),
     completed: bump('completed'),
     ambiguous: bump('ambiguous'),
     fenced: bump('fenced'),

@@ -15,7 +15,7 @@ import { serving } from './serving.ts';
 
 /** Where to register what is to be done at the end: a test's context, or the functions of node:test. */
 export interface Cleanup {
-  after(fn: () => Promise<void>): void;
+  after(fn: () => Promise<void> | void): void;
 }
 
 /** How etcd is started. */

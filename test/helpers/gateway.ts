@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { Cleanup } from './etcd.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
@@ -37,7 +37,7 @@ export interface Gateway extends Launched {
 }
 
 /** A folder that vanishes with the test. */
-export function temporaryFolder(t: TestContext): string {
+export function temporaryFolder(t: Cleanup): string {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   const clear = (): void => rmSync(folder, { recursive: true, force: true });
   leftovers.add(clear);
@@ -50,7 +50,7 @@ export function temporaryFolder(t: TestContext): string {
 
 /** Starts a gateway in `folder`, options by environment variable; it is killed when the test ends. */
 export async function startGateway(
-  t: TestContext,
+  t: Cleanup,
   folder: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Gateway> {
@@ -61,7 +61,7 @@ export async function startGateway(
 
 /** The same without waiting until it serves; `command`: another way to run it than directly. */
 export function launchGateway(
-  t: TestContext,
+  t: Cleanup,
   folder: string,
   env: Readonly<Record<string, string>> = {},
   [program, ...args]: readonly [string, ...string[]] = [process.execPath, MAIN],

@@ -147,6 +147,7 @@ export interface GuardRig {
   readonly guard: MeteredGuard;
   readonly counts: ReadonlyMap<string, number>;
   controlPlaneOk: boolean;
+  paused: boolean;
 }
 
 /** Makes a rig whose queue makes what is asked for, at once. */
@@ -169,11 +170,12 @@ export function createGuardRig(
       metrics,
       logger: SILENT,
       controlPlaneOk: () => rig.controlPlaneOk,
+      paused: () => rig.paused,
       random: () => 0.5,
       pace: NO_PACE,
     },
   );
-  const rig: GuardRig = { clock, queue, database, guard, counts, controlPlaneOk: true };
+  const rig: GuardRig = { clock, queue, database, guard, counts, controlPlaneOk: true, paused: false };
   return rig;
 }
 

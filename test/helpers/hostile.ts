@@ -22,6 +22,23 @@ export const ODD_NAMES = [
   'n'.repeat(20_000),
 ];
 
+/** Names that a sink must take and keep apart; fewer for a database that says which it can't have. */
+export interface SuiteNames {
+  readonly tables: readonly string[];
+  readonly columns: readonly string[];
+  /** Tables that differ in case alone, or look like what the sink makes of such. */
+  readonly cased: readonly string[];
+  readonly databases: readonly string[];
+}
+
+/** All of them. */
+export const ANY_NAMES: SuiteNames = {
+  tables: ODD_NAMES,
+  columns: ODD_NAMES,
+  cased: ['cpu', 'CPU', 'Cpu', 'cpu~0', 'CPU~7'],
+  databases: ['a', 'A', 'main', 'temp', 'information_schema', '_sluice', 'sluice~0'],
+};
+
 /** Per type the values that are first to break. */
 export const EXTREMES: { readonly [T in ValueType]: readonly TestValue[] } = {
   float64: [0, -0, 1.5, -1e308, Number.MAX_VALUE, Number.MIN_VALUE, 0.1 + 0.2, 2 ** 53 + 2].map((v) => [

@@ -3,15 +3,16 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
-import { createInfluxRoutes } from '../../routes/influx.ts';
+import { createInfluxRoutes, ROOT_MOUNT } from '../../routes/influx.ts';
 import { createOpenTsdbRoutes } from '../../routes/opentsdb.ts';
-import { createAuth } from '../../src/http/auth.ts';
+import { type Auth, createAuth } from '../../src/http/auth.ts';
 import { type BodyReader, createBodyReader } from '../../src/http/body-reader.ts';
+import { createConnectionLimit } from '../../src/http/connection-limit.ts';
 import { createConnectionOrder } from '../../src/http/connection-order.ts';
 import { createErrorReplies, type ErrorReplies } from '../../src/http/error-handler.ts';
 import { createIntake } from '../../src/http/intake.ts';
 import { createServer } from '../../src/http/server.ts';
-import { OPEN_ACCESS } from '../../src/model/access.ts';
+import { type Access, OPEN_ACCESS } from '../../src/model/access.ts';
 import type { Logger } from '../../src/model/logger.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { createOpenTsdbParser } from '../../src/protocol/opentsdb-json.ts';
@@ -31,6 +32,7 @@ export const MAX_WAITING = 4;
 /** What a test sees of the server. */
 export interface TestServer {
   readonly app: FastifyInstance;
+  readonly auth: Auth;
   readonly port: number;
   readonly url: string;
   readonly ingest: FakeIngest;
@@ -49,6 +51,14 @@ export interface TestServer {
 /** Options of `startServer`. */
 export interface TestServerOptions {
   readonly strictBatches?: boolean;
+  /** Connections of one address; undefined: any number. */
+  readonly maxPerAddress?: number;
+  /** Points of one request; undefined: many. */
+  readonly pointsPerRequest?: number;
+  /** Who may do what; undefined: everybody everything. */
+  readonly access?: Access;
+  /** What `/query` is told of databases; undefined: that they are not known. */
+  readonly databases?: readonly string[];
   /** Registers further routes. */
   readonly routes?: (server: Omit<TestServer, 'port' | 'url'>) => void;
 }
@@ -63,12 +73,19 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   const log = (level: string) => (_fields: object, message: string) => void logs.push(`${level} ${message}`);
   const logger = { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
   const sampler = createLogSampler(10_000, clock);
-  const errors = createErrorReplies({ logger, sampler, random: () => 0.5 });
+  const errors = createErrorReplies({
+    logger,
+    sampler,
+    random: () => 0.5,
+    noRetryAfterAgents: ['InfluxDB-client-js'],
+  });
   const counters = {
     answered: (route: string, status: number) => void metrics.push(`${route} ${status}`),
     points: (route: string, outcome: string, count: number) =>
       void metrics.push(`${route} ${outcome} ${count}`),
     bodyRefused: (reason: string) => void metrics.push(`body ${reason}`),
+    connectionRefused: (reason: string) => void metrics.push(`connection ${reason}`),
+    accessRefused: (reason: string) => void metrics.push(`access ${reason}`),
   };
   const limits = {
     maxBodyBytes: MAX_BODY_BYTES,
@@ -77,8 +94,10 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
   };
   const bodies = createBodyReader(limits, counters);
   const order = createConnectionOrder(MAX_WAITING);
+  const auth = createAuth(options.access ?? OPEN_ACCESS, counters);
+  const databases = async (): Promise<readonly string[] | undefined> => options.databases;
   const intake = createIntake({
-    auth: createAuth(OPEN_ACCESS),
+    auth,
     ingest,
     bodies,
     order,
@@ -87,12 +106,14 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     clock,
     closing: closing.signal,
   });
+  const { pointsPerRequest = DEFAULT_LIMITS.pointsPerRequest } = options;
+  const pointLimits = { ...DEFAULT_LIMITS, pointsPerRequest };
   const dictionary = new SeriesDictionary({ maxSeries: 1_000, maxBytes: 1_000_000 }, 7);
   const app = createServer(
     { keepAliveMs: 75_000, requestTimeoutMs: 60_000, headersTimeoutMs: 20_000, maxConnections: 1_000 },
-    { errors },
+    { errors, metrics: counters, limit: createConnectionLimit(options.maxPerAddress ?? 0), tls: undefined },
   );
-  const server = { app, ingest, bodies, errors, clock, logger, sampler, closing, logs, metrics };
+  const server = { app, auth, ingest, bodies, errors, clock, logger, sampler, closing, logs, metrics };
   const build = {
     version: '1.2.3',
     shortRevision: 'abc',
@@ -103,12 +124,20 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     repository: '/r',
     branch: 'main',
   };
-  const parser = createOpenTsdbParser(dictionary, { ...DEFAULT_RULES, limits: DEFAULT_LIMITS });
+  const parser = createOpenTsdbParser(dictionary, { ...DEFAULT_RULES, limits: pointLimits });
   app.register(createOpenTsdbRoutes({ database: 'public' }, { intake, parser, errors, build }));
   app.register(
     createInfluxRoutes(
-      { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false },
-      { intake, parser: createLineParser(dictionary, { limits: DEFAULT_LIMITS }), errors, clock },
+      { reportedVersion: '1.8.10', strictBatches: options.strictBatches ?? false, mounts: [ROOT_MOUNT] },
+      {
+        intake,
+        parser: createLineParser(dictionary, { limits: pointLimits }),
+        errors,
+        clock,
+        auth,
+        bodies,
+        databases,
+      },
     ),
   );
   options.routes?.(server);

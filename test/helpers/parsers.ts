@@ -12,7 +12,17 @@ export const DEFAULT_LIMITS: PointLimits = {
   tagsPerPoint: 64,
   fieldsPerPoint: 1024,
   tablesPerRequest: 10_000,
+  pointsPerRequest: 500_000,
   jsonDepth: 100,
+};
+
+/** The widest that the configuration allows. */
+export const WIDEST_LIMITS: PointLimits = {
+  ...DEFAULT_LIMITS,
+  nameBytes: 65_535,
+  tagValueBytes: 10 ** 6,
+  stringBytes: 10 ** 7,
+  lineBytes: 10 ** 7,
 };
 
 /** OpenTSDB's settings by default, and the name of its value column. */

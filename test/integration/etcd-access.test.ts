@@ -205,7 +205,7 @@ async function firstLook(
   expected: RegExp,
 ): Promise<void> {
   const { logger, messages } = recordLog();
-  const done: (() => Promise<void>)[] = [];
+  const done: (() => Promise<void> | void)[] = [];
   const store = openStore({ after: (fn) => void done.push(fn) }, etcd, options, logger);
   await store.check(signal);
   for (const fn of done) await fn();

@@ -67,7 +67,7 @@ describe('/metrics', () => {
       body: 'up 1\n',
     });
     const server = await startServer(t, {
-      routes: ({ app }) => void app.register(createMetricsRoutes(render)),
+      routes: ({ app }) => void app.register(createMetricsRoutes(render, async () => undefined)),
     });
     const reply = await fetch(`${server.url}/metrics`);
     assert.deepEqual(
@@ -78,7 +78,13 @@ describe('/metrics', () => {
 
   it('hides why it could not be rendered', async (t) => {
     const server = await startServer(t, {
-      routes: ({ app }) => void app.register(createMetricsRoutes(() => Promise.reject(new Error('secret')))),
+      routes: ({ app }) =>
+        void app.register(
+          createMetricsRoutes(
+            () => Promise.reject(new Error('secret')),
+            async () => undefined,
+          ),
+        ),
     });
     const reply = await fetch(`${server.url}/metrics`);
     assert.deepEqual([reply.status, await reply.json()], [500, { error: 'internal error' }]);

@@ -61,9 +61,9 @@ export interface Run {
 
 /** Functions to be called at the end, the last first. */
 export class Cleanups {
-  readonly #all: (() => Promise<void>)[] = [];
+  readonly #all: (() => Promise<void> | void)[] = [];
 
-  after(fn: () => Promise<void>): void {
+  after(fn: () => Promise<void> | void): void {
     this.#all.push(fn);
   }
 

@@ -142,7 +142,7 @@ describe('mistakes in the configuration', () => {
     assert.deepEqual(problemsOf(yaml, { SLUICE_DDL_CONCURRENCY: 'many' }), [
       'listen.port "70000" (sluice.yaml:2) must be an integer from 0 to 65535',
       'log.level "loud" (sluice.yaml:4) must be one of trace, debug, info, warn, error, fatal, silent',
-      'ddl.concurrency "many" (SLUICE_DDL_CONCURRENCY) must be an integer from 1 to 64',
+      'ddl.concurrency "many" (SLUICE_DDL_CONCURRENCY) must be an integer from 0 to 64',
     ]);
   });
 
@@ -292,6 +292,10 @@ describe('rules between options', () => {
   it('let the port be reachable from other machines only when that is asked for', () => {
     const config = configOf('listen: { host: 0.0.0.0, allowRemoteUnauthenticated: true }');
     assert.equal(config.listen.host, '0.0.0.0');
+    assert.equal(
+      configOf('{ listen: { host: 0.0.0.0 }, access: { file: users.yaml } }').listen.host,
+      '0.0.0.0',
+    );
     for (const host of ['::1', 'localhost', '127.1.2.3']) {
       assert.equal(configOf(`listen: { host: "${host}" }`).listen.host, host);
     }

@@ -10,6 +10,7 @@ interface Service {
   readonly environment?: Readonly<Record<string, string>>;
   readonly healthcheck?: { readonly test: readonly string[] };
   readonly ports?: readonly string[];
+  readonly profiles?: readonly string[];
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly volumes?: readonly string[];
 }
@@ -22,6 +23,11 @@ interface Compose {
 const compose = parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true }) as Compose;
 const services = Object.entries(compose.services);
 const gateways = services.filter(([name]) => name.startsWith('gateway'));
+
+/** The variables as the gateway gets them when `SINK_KIND` is set to this. */
+function withSink(environment: Readonly<Record<string, string>>, kind: string): Record<string, string> {
+  return { ...environment, SLUICE_SINK_KIND: kind };
+}
 
 describe('docker-compose.yml', () => {
   it('publishes ports on the loopback address only', () => {
@@ -44,8 +50,10 @@ describe('docker-compose.yml', () => {
   it('gives two gateways a configuration that is valid', () => {
     assert.equal(gateways.length, 2);
     for (const [name, { environment = {} }] of gateways) {
-      const loaded = loadConfig({ env: environment });
-      assert.deepEqual(loaded.kind === 'invalid' ? loaded.problems : [], [], name);
+      for (const kind of ['postgres', 'greptimedb']) {
+        const loaded = loadConfig({ env: withSink(environment, kind) });
+        assert.deepEqual(loaded.kind === 'invalid' ? loaded.problems : [], [], `${name} with ${kind}`);
+      }
     }
   });
 
@@ -53,12 +61,19 @@ describe('docker-compose.yml', () => {
     const [first, second] = gateways.map(([, { environment = {} }]) => environment);
     assert.deepEqual(first, second);
     const { SLUICE_SINK_KIND: kind, SLUICE_POSTGRES_HOST: host, SLUICE_DDL_STORE: store } = first ?? {};
-    assert.deepEqual([kind, host, store], ['postgres', 'database', 'etcd']);
+    assert.deepEqual([kind, host, store], ['${SINK_KIND:-postgres}', 'database', 'etcd']);
     const { POSTGRES_USER: user, POSTGRES_DB: database } = compose.services['database']?.environment ?? {};
     assert.deepEqual(
       [user, database],
       [first?.['SLUICE_POSTGRES_USER'], first?.['SLUICE_POSTGRES_DATABASE']],
     );
+  });
+
+  it('has a GreptimeDB that starts only when asked for, at the address that the gateways have', () => {
+    const { profiles, ports } = compose.services['greptimedb'] ?? {};
+    assert.deepEqual([profiles, ports], [['greptimedb'], ['127.0.0.1:4000:4000']]);
+    for (const [, { environment }] of gateways)
+      assert.equal(environment?.['SLUICE_GREPTIMEDB_URL'], 'http://greptimedb:4000');
   });
 
   it('bounds etcd in size and history', () => {

@@ -315,6 +315,9 @@ describe('guard: pressure', () => {
     rig = createGuardRig();
     const known = groupOf('known');
     await admit(known);
+    rig.paused = true;
+    assert.equal(said((await admit()).refused), 'deferred paused');
+    rig.paused = false;
     rig.controlPlaneOk = false;
     assert.equal(said((await admit()).refused), 'deferred control_plane');
     assert.equal(rig.guard.isReady(known), true);

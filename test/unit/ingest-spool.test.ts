@@ -33,6 +33,13 @@ describe('ingest: parking', () => {
     assert.deepEqual(counted, ['rejected denied_name 1']);
   });
 
+  it('parks nothing that has to be created for a sender who may not create', async () => {
+    unknown('new');
+    answerBy({ new: () => all(defer('later')) });
+    const result = await submit(['new v=1 1', 'ok v=1 1'], { mayCreate: false });
+    assert.deepEqual([result.stored, result.parked, result.deferred, parking.parked], [1, 0, 1, []]);
+  });
+
   it('tells the sender of the rows that parking did not take', async () => {
     unknown('new', 'other');
     answerBy({ new: () => all(defer('later', 700)), other: () => all(defer('later', 700)) });

@@ -2,25 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import { lineText } from '../../src/model/line-text.ts';
 import { PointBatch } from '../../src/model/point-batch.ts';
 import { createLineParser } from '../../src/protocol/line-protocol.ts';
 import { SeriesDictionary } from '../../src/protocol/series-dictionary.ts';
-import { lineText } from '../../src/spool/line-text.ts';
 import { anyPoint, exactRows } from '../helpers/exact-rows.ts';
 import { EXTREMES, ODD_NAMES } from '../helpers/hostile.ts';
-import { DEFAULT_LIMITS } from '../helpers/parsers.ts';
+import { WIDEST_LIMITS } from '../helpers/parsers.ts';
 import { createTestSource, type TestPoint, type TestValue } from '../helpers/points.ts';
 
-/** The widest that the configuration allows. */
-const limits = {
-  ...DEFAULT_LIMITS,
-  nameBytes: 65_535,
-  tagValueBytes: 10 ** 6,
-  stringBytes: 10 ** 7,
-  lineBytes: 10 ** 7,
-};
 const parser = createLineParser(new SeriesDictionary({ maxSeries: 500, maxBytes: 10_000_000 }, 3), {
-  limits,
+  limits: WIDEST_LIMITS,
 });
 
 function read(lines: readonly string[]): PointBatch {

@@ -94,7 +94,7 @@ describe('putReply', () => {
 
 describe('openTsdbProblem', () => {
   it('asks to come back with whole seconds', () => {
-    const problem = toProblem(new GatewayError('overload', 'too many bytes in flight'), 'curl', () => 0.5);
+    const problem = toProblem(new GatewayError('overload', 'too many bytes in flight'), true, () => 0.5);
     const reply = openTsdbProblem(problem);
     assert.deepEqual([reply.status, reply.headers['Retry-After']], [503, '3']);
     assert.deepEqual(JSON.parse(reply.body ?? ''), {

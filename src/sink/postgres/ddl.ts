@@ -5,7 +5,7 @@
  */
 import type pg from 'pg';
 import type { Clock } from '../../model/clock.ts';
-import type { ColumnSpec } from '../../model/column.ts';
+import { wantedTwice } from '../../model/column.ts';
 import type { DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
 import type { TableId } from '../../model/table.ts';
 import { conflictOf, describeRelations, readInventory } from './catalog.ts';
@@ -102,7 +102,7 @@ async function create(
   send: Send,
   hypertables: HypertableOptions,
 ): Promise<DdlResult> {
-  const reason = twice(columns) ?? tooWide(columns);
+  const reason = wantedTwice(columns) ?? tooWide(columns);
   if (reason !== undefined) return invalid('impossible_table', reason);
   const sql = createTable(id, columns) + (await createHypertable(client, id, hypertables));
   try {
@@ -121,7 +121,7 @@ async function widen(
   const [relation] = await describeRelations(client, [id]);
   if (relation?.kind === 'foreign') return foreign(id, relation.reason);
   if (relation?.kind !== 'table') return missing('table', id.table);
-  const conflict = columns.flatMap((column) => conflictOf(relation, column) ?? [])[0] ?? twice(columns);
+  const conflict = columns.flatMap((column) => conflictOf(relation, column) ?? [])[0] ?? wantedTwice(columns);
   if (conflict !== undefined) return invalid('column_conflict', conflict);
   const names = new Set(relation.columns.map(({ name }) => name));
   const added = columns.filter(({ name }) => !names.has(name));
@@ -161,16 +161,6 @@ async function unlessExists(
     if (failureClass(error) !== 'exists' && !raced) throw error;
     return otherwise();
   }
-}
-
-/** A tag and a field can't share a name. */
-function twice(columns: readonly ColumnSpec[]): string | undefined {
-  const names = new Set<string>();
-  for (const { name } of columns) {
-    if (names.has(name)) return `column '${name}' is wanted twice`;
-    names.add(name);
-  }
-  return undefined;
 }
 
 function foreign({ database, table }: TableId, reason: string): DdlResult {

@@ -2,11 +2,12 @@
  * A row as a line of line protocol, for people, for curl and for `sluice dead-letter replay`. What is answered reads
  * back as exactly the same series, fields, types, values and time, whatever the row came from. Line protocol has no
  * spelling for some names, and none for NaN; such rows get none here, nor do a few whose spelling readers see
- * differently (a backslash ahead of a comma, blank or equals sign in a field's name). Used by the dead letter.
+ * differently (a backslash ahead of a comma, blank or equals sign in a field's name). Used by the dead letter; the
+ * spellings of names and values also by the sink whose database takes line protocol.
  */
 import { isUtf8 } from 'node:buffer';
-import type { PointBatch } from '../model/point-batch.ts';
-import type { Field, Series } from '../model/series.ts';
+import type { PointBatch } from './point-batch.ts';
+import type { Field, Series } from './series.ts';
 
 /** Line breaks end a line, NUL is refused; lone surrogates are no UTF-8; a backslash at the end escapes what follows. */
 const NEVER = /[\n\0\p{Cs}]|\\$/u;
@@ -33,7 +34,7 @@ export function lineText(batch: PointBatch, row: number): string | undefined {
     const { name } = batch.cellField[cell] as Field;
     const value = valueText(batch, cell);
     if (value === undefined || !isFieldName(name)) return undefined;
-    const spelled = escape(name);
+    const spelled = spellName(name);
     if (Buffer.byteLength(spelled) > maxNameBytes) return undefined;
     fields.push(`${spelled}=${value}`);
   }
@@ -43,11 +44,11 @@ export function lineText(batch: PointBatch, row: number): string | undefined {
 /** Measurement and tags, or undefined when one can't be spelled. */
 function seriesKey({ tagSet: { table, keys }, values }: Series): string | undefined {
   if (!isName(table.name) || NO_LINE_START.test(table.name)) return undefined;
-  let key = escape(table.name);
+  let key = spellName(table.name);
   for (const [i, tag] of keys.entries()) {
     const value = values[i] as string;
     if (!isName(tag) || tag === 'time' || !isName(value)) return undefined;
-    key += `,${escape(tag)}=${escape(value)}`;
+    key += `,${spellName(tag)}=${spellName(value)}`;
   }
   return key;
 }
@@ -60,21 +61,22 @@ function isFieldName(name: string): boolean {
   return isName(name) && name !== 'time' && !BACKSLASH_AHEAD.test(name);
 }
 
-function escape(name: string): string {
+/** A name or tag value as it is spelled within a line. */
+export function spellName(name: string): string {
   return name.replace(/[,= ]/g, '\\$&');
 }
 
 function valueText(batch: PointBatch, cell: number): string | undefined {
   const { type } = batch.cellField[cell] as Field;
-  if (type === 'float64') return floatText(batch.cellFloat[cell] as number);
+  if (type === 'float64') return spellFloat(batch.cellFloat[cell] as number);
   if (type === 'int64') return `${batch.cellInt[cell] as bigint}i`;
   if (type === 'uint64') return `${BigInt.asUintN(64, batch.cellInt[cell] as bigint)}u`;
   if (type === 'bool') return batch.cellFloat[cell] === 1 ? 'true' : 'false';
   return stringText(batch, cell);
 }
 
-/** The shortest text that reads back as this number. */
-function floatText(value: number): string | undefined {
+/** The shortest text that reads back as this number; undefined: NaN and infinities have none. */
+export function spellFloat(value: number): string | undefined {
   if (!Number.isFinite(value)) return undefined;
   return Object.is(value, -0) ? '-0' : String(value);
 }
@@ -83,5 +85,10 @@ function stringText(batch: PointBatch, cell: number): string | undefined {
   const offset = batch.cellHalf[cell * 2] as number;
   const length = Math.abs(batch.cellHalf[cell * 2 + 1] as number);
   if (!isUtf8(batch.body.subarray(offset, offset + length))) return undefined;
-  return `"${batch.stringAt(cell).replace(/["\\]/g, '\\$&')}"`;
+  return spellString(batch.stringAt(cell));
+}
+
+/** A text in quotes, as the value of a field. */
+export function spellString(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }

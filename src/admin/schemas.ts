@@ -1,0 +1,114 @@
+/** The admin API's parameters and answers as JSON Schema: validation, types and /openapi.json follow from them. */
+import { type Static, type TProperties, type TSchema, Type } from 'typebox';
+
+const MAX_NAME = 4_096;
+const name = (description: string) => Type.String({ maxLength: MAX_NAME, description });
+const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const table = nullable(Type.String({ description: 'null: the database itself' }));
+
+/** Parameters of every listing. */
+const PAGE = {
+  cursor: Type.Optional(Type.String({ maxLength: 4 * MAX_NAME, description: '`next` of the page before' })),
+  limit: Type.Integer({ minimum: 1, maximum: 1_000, default: 100 }),
+  database: Type.Optional(name('only this database')),
+  prefix: Type.Optional(name('only tables whose name begins like this')),
+};
+
+/** Parameters of the listings. */
+export const listQuery = Type.Object(PAGE);
+export const failureQuery = Type.Object({
+  ...PAGE,
+  class: Type.Optional(Type.Union([Type.Literal('permanent'), Type.Literal('transient')])),
+});
+
+/** What is to be forgotten: all, or a table, or the tables that begin like `prefix`. */
+export const forgetQuery = Type.Object({
+  all: Type.Optional(Type.Literal('true')),
+  database: Type.Optional(name('database of the table or prefix')),
+  table: Type.Optional(name('one table')),
+  prefix: Type.Optional(name('beginning of table names; empty: all of the database')),
+});
+export const retryQuery = Type.Object({ database: name('database of the table'), table: name('the table') });
+export const pauseQuery = Type.Object({
+  reason: Type.String({ minLength: 1, maxLength: 256, description: 'why, for people' }),
+});
+export const noQuery = Type.Object({});
+
+const pause = Type.Object({ by: Type.String(), reason: Type.String(), since: Type.String() });
+
+/** GET /admin/status */
+export const statusAnswer = Type.Object({
+  version: Type.String(),
+  gateway: Type.Object({ leader: Type.Boolean(), live: Type.Boolean() }),
+  leader: nullable(Type.String()),
+  paused: nullable(pause),
+  breakers: Type.Array(
+    Type.Object({
+      tenant: nullable(Type.String()),
+      code: Type.String(),
+      message: Type.String(),
+      leftMs: Type.Integer(),
+    }),
+  ),
+  counts: Type.Object({
+    openTasks: Type.Integer(),
+    maxOpenTasks: Type.Integer(),
+    negativeResults: Type.Integer(),
+    knownTables: Type.Integer(),
+    parkedTables: Type.Integer(),
+    pendingBytes: Type.Integer(),
+  }),
+});
+
+const column = Type.Object({ name: Type.String(), kind: Type.String(), type: Type.String() });
+const target = { tenant: Type.String(), database: Type.String(), table };
+
+/** An item of GET /admin/tasks, /admin/failures, /admin/lanes. */
+export const taskItem = Type.Object({
+  ...target,
+  columns: Type.Array(column),
+  askedBy: Type.String(),
+  gateway: Type.String(),
+  ageMs: Type.Integer(),
+});
+export const failureItem = Type.Object({
+  ...target,
+  failures: Type.Array(
+    Type.Object({
+      class: Type.String(),
+      code: Type.String(),
+      message: Type.String(),
+      attempts: Type.Integer(),
+      nextTryInMs: Type.Integer(),
+    }),
+  ),
+});
+export const laneItem = Type.Object({
+  tenant: Type.String(),
+  database: Type.String(),
+  table: Type.String(),
+  rows: Type.Integer(),
+  bytes: Type.Integer(),
+  ageMs: Type.Integer(),
+});
+
+/** A page of items. */
+export function pageAnswer<T extends TSchema>(item: T) {
+  return Type.Object({ items: Type.Array(item), next: nullable(Type.String()) });
+}
+
+/** What actions answer. */
+export const changedAnswer = Type.Object({ changed: Type.Boolean() });
+export const forgottenAnswer = Type.Object({ forgotten: Type.Integer() });
+export const drainedAnswer = Type.Object({ drained: Type.Boolean(), pendingBytes: Type.Integer() });
+
+/** Answers as TypeScript has them. */
+export type Status = Static<typeof statusAnswer>;
+export type TaskItem = Static<typeof taskItem>;
+export type FailureItem = Static<typeof failureItem>;
+export type LaneItem = Static<typeof laneItem>;
+
+/** Names of parameters in a query that its schema does not have. A mistyped one must not widen what is done. */
+export function unknownParameters(query: object, schema: { readonly properties: TProperties }): string[] {
+  return Object.keys(query).filter((key) => !Object.hasOwn(schema.properties, key));
+}

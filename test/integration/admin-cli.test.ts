@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { runGateway, startGateway, temporaryFolder } from '../helpers/gateway.ts';
+
+describe('the commands over the admin API', () => {
+  it('show and steer a running gateway', async (t) => {
+    const folder = temporaryFolder(t);
+    const { url } = await startGateway(t, folder);
+    const run = (...args: string[]) => runGateway(folder, [...args, '--url', url]);
+    assert.deepEqual(await run('failures'), { code: 0, out: 'Nothing.\n' });
+    assert.deepEqual(await run('pause', '--reason', 'maintenance'), { code: 0, out: 'changed  true\n' });
+    const { code, out } = await run('status', '--json');
+    const { paused } = JSON.parse(out) as { paused: { reason: string } };
+    assert.deepEqual([code, paused.reason], [0, 'maintenance']);
+    assert.equal((await run('resume')).code, 0);
+    assert.equal((await run('forget', '--all')).out, 'forgotten  0\n');
+  });
+
+  it('tell by the exit code what went wrong', async (t) => {
+    const folder = temporaryFolder(t);
+    const { url } = await startGateway(t, folder);
+    const codeOf = async (...args: string[]) => (await runGateway(folder, args)).code;
+    assert.equal(await codeOf('forget', '--url', url), 1);
+    assert.equal(await codeOf('pause', '--sideways'), 2);
+    assert.equal(await codeOf('status', '--url', 'http://127.0.0.1:1'), 3);
+    assert.equal(await codeOf('status', '--help'), 0);
+  });
+});
