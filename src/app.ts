@@ -16,6 +16,7 @@ import type { Base, Core } from './app-base.ts';
 import { type Openers, openCore } from './app-core.ts';
 import { healthOf } from './app-health.ts';
 import { ackOf, openTsdbOptions, pointLimits } from './app-options.ts';
+import { inflightMark } from './app-protect.ts';
 import { type OpenedTls, openTls } from './app-tls.ts';
 import type { Config } from './config.ts';
 import { type Auth, createAuth } from './http/auth.ts';
@@ -104,6 +105,8 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
     'Bytes of request bodies held.',
     () => bodies.stats().bodyBytes,
   );
+  core.watermarks.add(inflightMark(config, () => bodies.stats().bodyBytes));
+  core.watermarks.start();
   const auth = createAuth(access.access, metrics.http);
   const limit = createConnectionLimit(config.listen.maxConnectionsPerAddress);
   metrics.gauge('sluice_connections_open', 'Open connections.', () => limit.stats().open);
@@ -168,6 +171,7 @@ function registerWrites(
     errors,
     metrics: metrics.http,
     clock,
+    dataPlaneOk: () => core.watermarks.dataPlaneOk,
     closing,
   });
   metrics.gauge('sluice_dictionary_series', 'Spelled series remembered.', () => dictionary.stats().series);
