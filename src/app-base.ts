@@ -9,6 +9,7 @@ import type { Ingest } from './model/ingest.ts';
 import type { Logger } from './model/logger.ts';
 import type { Parking, SpoolDisk } from './model/spool.ts';
 import type { SqlReader } from './model/sql.ts';
+import type { Watermarks } from './protect/watermarks.ts';
 import type { SeriesDictionary } from './protocol/series-dictionary.ts';
 import type { FlushQueue } from './sink/flush-queue.ts';
 import type { DeadLetterFolder } from './spool/dead-letter.ts';
@@ -49,4 +50,5 @@ export interface Core {
   readonly sql: SqlReader | undefined;
   /** Undefined: rows are not kept on disk. */
   readonly keeping: Keeping | undefined;
+  readonly watermarks: Watermarks;
 }

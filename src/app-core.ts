@@ -1,6 +1,7 @@
 /** Opens everything behind the transports, in order: database, DDL queue, guard, flush queue, spool, ingest. */
 import type { Base, Core } from './app-base.ts';
 import { ackOf, ddlOptions, guardOptions } from './app-options.ts';
+import { openWatermarks } from './app-protect.ts';
 import { NO_PARKING, openKeeping } from './app-spool.ts';
 import { type BacklogMonitor, createBacklogMonitor } from './ddl/backlog-monitor.ts';
 import { createDdlQueue } from './ddl/queue.ts';
@@ -24,8 +25,8 @@ export interface Openers {
 
 /** Opens all of it; what was opened before a failure is on the stack. */
 export async function openCore(base: Base, openers: Openers): Promise<Core> {
+  const { config, clock, logger, metrics, stack } = base;
   const { openSink = openConfigured, openStore = openConfiguredStore } = openers;
-  const { config, clock, logger, sampler, metrics, stack } = base;
   const { sink, sql } = await openSink(config, { logger, metrics });
   stack.push('database', () => sink.close());
   const spool = await openDisk(base, openers);
@@ -44,6 +45,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
   backlog?.start();
   // In time to give the leadership back, though a statement may have no answer.
   stack.push('ddl queue', (hurry) => queue.close(hurry));
+  const watermarks = openWatermarks(base, { queue, disk: spool?.disk });
   const guard = createGuard(guardOptions(config), {
     queue,
     clock,
@@ -51,19 +53,13 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     ddl: sink.ddl,
     names: sink.names,
     metrics: metrics.guard,
-    controlPlaneOk: () => backlog?.ok() ?? true,
+    controlPlaneOk: () => watermarks.controlPlaneOk && (backlog?.ok() ?? true),
     paused: () => queue.control.isPaused(),
     random: systemRandom,
     pace: createPace(1_000 / config.guard.lookupsPerSec),
   });
   stack.push('guard', () => guard.close());
-  const flush = createFlushQueue(config.flush, {
-    clock,
-    logger,
-    sampler,
-    writer: sink.writer,
-    metrics: metrics.flush,
-  });
+  const flush = createFlushQueue(config.flush, { ...base, writer: sink.writer, metrics: metrics.flush });
   stack.push('flush queue', () => flush.close());
   registerCoreGauges(metrics, { queue, guard, flush });
   const keeping = spool && openKeeping(base, spool, { guard, flush, queue, values: sink.values });
@@ -82,7 +78,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     untold: keeping?.deadLetter,
     metrics: metrics.ingest,
   });
-  return { ingest, databases: () => guard.databases(), flush, guard, queue, sql, keeping };
+  return { ingest, databases: () => guard.databases(), flush, guard, queue, sql, keeping, watermarks };
 }
 
 /** Undefined: this database can't get too much to do. */

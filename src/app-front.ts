@@ -4,6 +4,7 @@ import type { Health } from '../routes/health.ts';
 import type { Base, Core } from './app-base.ts';
 import { buildInfo } from './app-opentsdb.ts';
 import { gatewayId } from './app-options.ts';
+import { inflightMark } from './app-protect.ts';
 import { type OpenedTelnet, openTelnet } from './app-telnet.ts';
 import { type Auth, createAuth } from './http/auth.ts';
 import { type BodyReader, createBodyReader } from './http/body-reader.ts';
@@ -46,6 +47,8 @@ export function openFront(base: Base, { core, access, tls, health, closing }: Fr
   );
   const limit = createConnectionLimit(config.listen.maxConnectionsPerAddress);
   registerGauges(base, bodies, limit);
+  core.watermarks.add(inflightMark(config, () => bodies.stats().bodyBytes));
+  core.watermarks.start();
   const host = gatewayId(config);
   const telnet = openTelnet(base, {
     core,

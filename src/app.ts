@@ -152,6 +152,7 @@ function registerWrites(
     errors,
     metrics: metrics.http,
     clock,
+    dataPlaneOk: () => core.watermarks.dataPlaneOk,
     closing,
   });
   metrics.gauge('sluice_dictionary_series', 'Spelled series remembered.', () => dictionary.stats().series);

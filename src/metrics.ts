@@ -10,7 +10,10 @@ import type { DdlMetrics } from './ddl/metrics.ts';
 import type { GuardMetrics } from './guard/options.ts';
 import type { HttpMetrics, MetricSample } from './http/http-metrics.ts';
 import type { IngestMetrics } from './ingest.ts';
+import { watermarkMetrics } from './metrics-protect.ts';
 import { type SpoolMetrics, spoolMetrics } from './metrics-spool.ts';
+import { telnetMetrics } from './metrics-telnet.ts';
+import type { WatermarkMetrics } from './protect/watermarks.ts';
 import type { FlushMetrics } from './sink/flush-queue.ts';
 import type { ReloadKind } from './util/reload.ts';
 
@@ -32,6 +35,7 @@ export interface Metrics {
   readonly ddl: DdlMetrics;
   readonly flush: FlushMetrics;
   readonly spool: SpoolMetrics;
+  readonly watermarks: WatermarkMetrics;
   /** Counts what was read again while running. */
   readonly reloaded: (what: ReloadKind, ok: boolean) => void;
   /** Reads a gauge at each scrape; `read` must be quick and must not throw. */
@@ -57,6 +61,7 @@ export function createMetrics(version: string): Metrics {
     ddl: ddlMetrics(make),
     flush: flushMetrics(make),
     spool: spoolMetrics(make),
+    watermarks: watermarkMetrics(make),
     reloaded: reloads(make),
     gauge(name, help, read) {
       const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) });
@@ -146,14 +151,6 @@ function httpMetrics(make: Factory): HttpMetrics {
     accessRefused: (reason) => refused(reason),
     connectionRefused: (reason) => connections(reason),
   };
-}
-
-function telnetMetrics(make: Factory): Metrics['telnet'] {
-  const dropped = make.counter(
-    'sluice_telnet_replies_dropped_total',
-    'Error lines that were not written, because the client does not read or there were too many.',
-  );
-  return { replyDropped: (lines) => dropped.inc(lines) };
 }
 
 function reloads(make: Factory): Metrics['reloaded'] {

@@ -30,6 +30,7 @@ const GROUPS: Readonly<Record<keyof Config, string>> = {
   ddl: 'The queue of creations, and how failed ones are retried. All times get a jitter of 20 %.',
   gateway: 'This gateway among others.',
   etcd: 'The etcd that holds the queue when `ddl.store` is `etcd`. It may be down, at the start too: known tables flow.',
+  protect: 'Watermarks: what is relieved when the gateway, its disk or the control plane has too much.',
 };
 
 const HEAD = `# Configuration

@@ -9,6 +9,7 @@ import { CLUSTER_OPTIONS } from './options-cluster.ts';
 import { GREPTIMEDB_OPTIONS } from './options-greptimedb.ts';
 import { GUARD_OPTIONS } from './options-guard.ts';
 import { POSTGRES_OPTIONS } from './options-postgres.ts';
+import { PROTECT_OPTIONS } from './options-protect.ts';
 import { SERVER_OPTIONS } from './options-server.ts';
 import { SPOOL_OPTIONS } from './options-spool.ts';
 import { STORAGE_OPTIONS } from './options-storage.ts';
@@ -26,6 +27,7 @@ export const OPTIONS = {
   ...SPOOL_OPTIONS,
   ...GUARD_OPTIONS,
   ...CLUSTER_OPTIONS,
+  ...PROTECT_OPTIONS,
 };
 
 type Groups = typeof OPTIONS;

@@ -98,13 +98,14 @@ class StoreQueue implements ControlledQueue {
   }
 
   stats(): DdlQueueStats {
-    const { view, election, reflector } = this.#parts;
+    const { view, election, reflector, space } = this.#parts;
     return {
       openTasks: view.tasks.size,
       maxOpenTasks: this.#settings.maxOpenTasks,
       outcomes: view.outs.size,
       leader: election.fence !== undefined,
       live: reflector.live,
+      storeFill: space.fill,
     };
   }
 

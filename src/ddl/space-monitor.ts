@@ -14,6 +14,8 @@ const HYSTERESIS_RATIO = 0.1;
 export interface SpaceMonitor {
   /** True: queue nothing. */
   readonly full: boolean;
+  /** Share of the quota that is used, 1 under the alarm, as last seen; undefined: no quota, or not known yet. */
+  readonly fill: number | undefined;
   start(): void;
   /** A put was refused for want of space: no need to wait for the next look. */
   refused(): void;
@@ -28,13 +30,11 @@ export function createSpaceMonitor(
 ): SpaceMonitor {
   const closing = createAbortController();
   let full = false;
+  let fill: number | undefined;
   let running: Promise<void> | undefined;
 
-  const judge = ({ nospace, quotaBytes, dbSizeBytes }: StoreStatus): boolean => {
-    if (nospace) return true;
-    if (quotaBytes === undefined) return false;
-    return dbSizeBytes / quotaBytes >= options.spaceHighRatio - (full ? HYSTERESIS_RATIO : 0);
-  };
+  const judge = (share: number | undefined): boolean =>
+    share !== undefined && share >= options.spaceHighRatio - (full ? HYSTERESIS_RATIO : 0);
   const set = (next: boolean): void => {
     if (next !== full) deps.logger.warn({ full: next }, 'the DDL queue store ran full, or has room again');
     full = next;
@@ -42,7 +42,8 @@ export function createSpaceMonitor(
   const run = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       try {
-        set(judge(await deps.store.status(closing.signal)));
+        fill = fillOf(await deps.store.status(closing.signal));
+        set(judge(fill));
       } catch (error) {
         deps.logger.debug({ err: error }, 'status of the DDL queue store not known');
       }
@@ -53,6 +54,9 @@ export function createSpaceMonitor(
     get full() {
       return full;
     },
+    get fill() {
+      return fill;
+    },
     start: () => {
       running ??= run();
     },
@@ -62,4 +66,9 @@ export function createSpaceMonitor(
       await running;
     },
   };
+}
+
+function fillOf({ nospace, quotaBytes, dbSizeBytes }: StoreStatus): number | undefined {
+  if (nospace) return 1;
+  return quotaBytes === undefined ? undefined : dbSizeBytes / quotaBytes;
 }

@@ -76,6 +76,8 @@ export interface IntakeDeps {
   readonly errors: ErrorReplies;
   readonly metrics: HttpMetrics;
   readonly clock: Pick<Clock, 'now'>;
+  /** False while the gateway is over a mark: nothing is taken. */
+  readonly dataPlaneOk: () => boolean;
   /** Aborts when the gateway stops and the time to finish is over. */
   readonly closing: AbortSignal;
 }
@@ -104,6 +106,7 @@ export function createIntake(deps: IntakeDeps): Intake {
       const { raw } = request;
       let reply: HttpReply;
       try {
+        if (!deps.dataPlaneOk()) throw new GatewayError('overload', 'the gateway is over a mark');
         const asked = auth.authorize(raw, 'write', database);
         const principal = asked instanceof Promise ? await asked : asked;
         reply = await order.run(raw.socket, (turn) =>

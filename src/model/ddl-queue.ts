@@ -71,6 +71,8 @@ export interface DdlQueueStats {
   readonly leader: boolean;
   /** False: the view of the store is not current, so every submit is refused. */
   readonly live: boolean;
+  /** Share of the store's quota that is used, 1 under an alarm; undefined: no quota, or not known yet. */
+  readonly storeFill: number | undefined;
 }
 
 /** The queue as one gateway sees it. */

@@ -50,6 +50,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['pg'],
       builtins: ['node:buffer', 'node:crypto', 'node:fs'],
     },
+    'src/protect': { parts: STAGE, packages: [], builtins: ['node:perf_hooks', 'node:v8'] },
     'src/spool': {
       parts: STAGE,
       packages: ['classic-level'],
@@ -64,7 +65,17 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/tcp': { parts: STAGE, packages: [], builtins: ['node:net', 'node:timers'] },
     'src/ingest': { parts: STAGE, packages: [], builtins: [] },
     'src/metrics': {
-      parts: ['src/ddl', 'src/guard', 'src/http', 'src/ingest', 'src/sink', 'src/spool', 'src/util'],
+      parts: [
+        'src/ddl',
+        'src/guard',
+        'src/http',
+        'src/ingest',
+        'src/protect',
+        'src/sink',
+        'src/spool',
+        'src/util',
+        'src/tcp',
+      ],
       packages: ['prom-client'],
       builtins: [],
     },
@@ -123,7 +134,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
     'src/app': {
       parts: 'all',
       packages: ['fastify', '@fastify/swagger'],
-      builtins: ['node:crypto', 'node:fs', 'node:http'],
+      builtins: ['node:crypto', 'node:fs', 'node:http', 'node:os'],
     },
     'src/stop-signal.ts': { parts: ['src/model'], packages: [], builtins: [] },
     'src/main.ts': {

@@ -96,6 +96,7 @@ export class FakeDdlQueue implements DdlQueue {
     return {
       openTasks: this.#open.size,
       maxOpenTasks: 256,
+      storeFill: undefined,
       outcomes: this.#failures.size,
       leader: true,
       live: true,

@@ -106,6 +106,7 @@ export async function startServer(t: TestContext, options: TestServerOptions = {
     errors,
     metrics: counters,
     clock,
+    dataPlaneOk: () => true,
     closing: closing.signal,
   });
   const { pointsPerRequest = DEFAULT_LIMITS.pointsPerRequest } = options;
