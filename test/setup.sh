@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs what the tests need beside Node: curl, for the load scripts, and PostgreSQL, of which they run clusters of
-# their own. On Debian as root only; elsewhere it says what is missing. Run by `npm test`.
+# Installs what the tests need beside Node: curl, for the load scripts, PostgreSQL, of which they run clusters of their
+# own, and InfluxDB's shell, one of the clients they run. On Debian as root only; elsewhere it says what is missing. Run
+# by `npm test`.
 
 set -eu
 
 missing=''
 command -v curl >/dev/null || missing='curl'
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v influx >/dev/null || missing="$missing influxdb-client"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   # The package would start a server of its own.
