@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Node: curl, for the load scripts, PostgreSQL, of which they run clusters of their
-# own, and InfluxDB's shell, one of the clients they run. On Debian as root only; elsewhere it says what is missing. Run
-# by `npm test`.
+# own, and InfluxDB's shell and collectd, which they run as clients. On Debian as root only; elsewhere it says what is
+# missing. Run by `npm test`.
 
 set -eu
 
@@ -9,6 +9,7 @@ missing=''
 command -v curl >/dev/null || missing='curl'
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v influx >/dev/null || missing="$missing influxdb-client"
+[ -x /usr/sbin/collectd ] || missing="$missing collectd-core"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   # The package would start a server of its own.
