@@ -28,15 +28,15 @@ import { within } from './within.ts';
 const MAX_ROUNDS = 6;
 const RETRY_MS = 1_000;
 
-/** The parts of the guard. */
+/** The parts of the guard; a dry run (plan.ts) has others in place of those that make things. */
 export interface AdmitDeps {
-  readonly registry: Registry;
+  readonly registry: Pick<Registry, 'get' | 'isAbsent' | 'isTrusted' | 'load'>;
   readonly policy: Policy;
   readonly negatives: NegativeCache;
   readonly gate: Gate;
-  readonly budget: Budget;
-  readonly creator: Creator;
-  readonly recall: Recall;
+  readonly budget: Pick<Budget, 'counted' | 'count' | 'hasDatabase' | 'databaseRoom' | 'tableRoom'>;
+  readonly creator: Pick<Creator, 'has' | 'join' | 'start'>;
+  readonly recall: Pick<Recall, 'note'>;
   readonly clock: Clock;
   readonly metrics: GuardMetrics;
   readonly logger: Logger;

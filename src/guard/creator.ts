@@ -27,7 +27,7 @@ import type { GuardMetrics, GuardOptions } from './options.ts';
 import { loadVerdict, type Registry } from './registry.ts';
 import { createSingleFlight } from './single-flight.ts';
 import type { Throttle } from './throttle.ts';
-import type { Defer } from './verdict.ts';
+import { type Defer, throttled } from './verdict.ts';
 import { within } from './within.ts';
 
 /** A submit under way: since when, and what it means for the wants it was joined with. Never rejects. */
@@ -107,7 +107,7 @@ export class Creator {
   start(request: DdlRequest, exists: boolean): Creation | Verdict {
     const { throttle, budget, negatives, clock, defer } = this.#deps;
     const grant = throttle.tryTake(request.tenant);
-    if (!grant.granted) return defer('throttled', 'too many new tables at once', grant.retryAfterMs);
+    if (!grant.granted) return throttled(defer, grant.retryAfterMs);
     const freePlace = budget.reserve(request, exists);
     const key = targetKey(request);
     const ticket: Ticket = {

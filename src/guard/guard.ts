@@ -18,6 +18,7 @@ import { createGate } from './gate.ts';
 import { targetKey } from './keys.ts';
 import { createNegativeCache, type NegativeCache } from './negative-cache.ts';
 import type { GuardDeps, GuardOptions, GuardStats } from './options.ts';
+import { createPlanGuard, type PlanSeen } from './plan.ts';
 import { createPolicy } from './policy.ts';
 import { createRecall } from './recall.ts';
 import { type KnownTable, Registry } from './registry.ts';
@@ -31,6 +32,8 @@ const TICK_MS = 1_000;
 export interface MeteredGuard extends Guard {
   /** Names of the databases there are, at most a minute old; undefined when the database does not answer. */
   databases(): Promise<readonly string[] | undefined>;
+  /** A guard that makes nothing, for one dry run; see plan.ts. */
+  plan(seen: PlanSeen): Guard;
   stats(): GuardStats;
 }
 
@@ -50,17 +53,8 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
   const budget = new Budget(options.budget, deps);
   const recall = createRecall({ registry, negatives, metrics: deps.metrics });
   const creator = new Creator(options, { ...deps, registry, negatives, throttle, budget, defer });
-  const admitter = new Admitter(options, {
-    ...deps,
-    registry,
-    policy,
-    negatives,
-    gate,
-    budget,
-    creator,
-    recall,
-    defer,
-  });
+  const parts = { ...deps, registry, policy, negatives, gate, budget, creator, recall, defer };
+  const admitter = new Admitter(options, parts);
   const stopTicking = startTicking(clock, () => registry.advance());
   const unsubscribe = queue.subscribe((event) => {
     if (event.kind === 'breaker') gate.onBreaker(event);
@@ -83,6 +77,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
     recall: (group) => recall.find(group),
     admit: (group, context) => admitter.admit(group, context),
     databases: () => budget.databases(),
+    plan: (seen) => createPlanGuard(options, { ...parts, throttle }, seen),
     invalidate: ({ database, name }) => registry.invalidate({ database, table: name }),
     close: () => (closed ??= shutDown()),
     stats: () => ({

@@ -16,9 +16,17 @@ export type Grant =
   | { readonly granted: true; readonly release: () => void }
   | { readonly granted: false; readonly retryAfterMs: number };
 
+/** Submits that would be granted at this moment: as the buckets have it, and as places are free. */
+export interface ThrottleRoom {
+  readonly tokens: number;
+  readonly places: number;
+}
+
 /** See the module comment. */
 export interface Throttle {
   tryTake(tenant: string): Grant;
+  /** Changes nothing. */
+  room(tenant: string): ThrottleRoom;
 }
 
 /** Tokens that grow back with time; holds at most `burst`, from which it starts. */
@@ -41,17 +49,33 @@ export function createThrottle(options: ThrottleOptions, clock: Clock): Throttle
     else openByTenant.set(tenant, left);
   }
 
+  /** The tenant's bucket, which is not remembered here; it and the overall one as they are now. */
+  function refilled(tenant: string): Bucket {
+    const nowMs = clock.now();
+    const own = tenants.get(shortKey(tenant)) ?? { tokens: options.tenantBurst, atMs: nowMs };
+    refill(own, options.tenantPerSec, options.tenantBurst, nowMs);
+    refill(overall, options.perSec, options.burst, nowMs);
+    return own;
+  }
+
   return {
+    room(tenant) {
+      const own = refilled(tenant);
+      const tokensOf = (bucket: Bucket, perSec: number): number =>
+        perSec === 0 ? Infinity : Math.floor(bucket.tokens);
+      const ofTenant = options.maxOpenPerTenant - (openByTenant.get(tenant) ?? 0);
+      return {
+        tokens: Math.min(tokensOf(own, options.tenantPerSec), tokensOf(overall, options.perSec)),
+        places: Math.min(options.maxOpen - open, ofTenant),
+      };
+    },
     tryTake(tenant) {
-      const nowMs = clock.now();
       const openOfTenant = openByTenant.get(tenant) ?? 0;
       if (open >= options.maxOpen) return { granted: false, retryAfterMs: spacingMs(options.perSec) };
       if (openOfTenant >= options.maxOpenPerTenant) {
         return { granted: false, retryAfterMs: spacingMs(options.tenantPerSec) };
       }
-      const own = tenants.get(shortKey(tenant)) ?? { tokens: options.tenantBurst, atMs: nowMs };
-      refill(own, options.tenantPerSec, options.tenantBurst, nowMs);
-      refill(overall, options.perSec, options.burst, nowMs);
+      const own = refilled(tenant);
       const retryAfterMs = Math.max(untilOne(own, options.tenantPerSec), untilOne(overall, options.perSec));
       if (retryAfterMs > 0) return { granted: false, retryAfterMs };
       own.tokens--;

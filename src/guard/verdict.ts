@@ -36,6 +36,11 @@ export function createDefer(random: () => number): Defer {
   });
 }
 
+/** The verdict on what the throttle does not let through. */
+export function throttled(defer: Defer, retryAfterMs: number): Verdict {
+  return defer('throttled', 'too many new tables at once', retryAfterMs);
+}
+
 /** The answer for a whole group. */
 export function refused(verdict: Verdict): Admission {
   return { refused: verdict, parts: NO_PARTS };

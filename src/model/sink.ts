@@ -31,6 +31,12 @@ export interface DatabaseInventory {
   readonly tables: number;
 }
 
+/** One change that a database is asked for. */
+export type DdlChange =
+  | { readonly kind: 'database'; readonly database: string }
+  | { readonly kind: 'table'; readonly spec: TableSpec }
+  | { readonly kind: 'columns'; readonly id: TableId; readonly columns: readonly ColumnSpec[] };
+
 /** Creates and describes; every statement is idempotent (IF NOT EXISTS). Unexpected failures reject. */
 export interface DdlExecutor {
   /** Schemas of many tables in one round trip; undefined where the table does not exist. */
@@ -41,6 +47,11 @@ export interface DdlExecutor {
   createTable(spec: TableSpec, signal: AbortSignal): Promise<DdlResult>;
   /** Adds the columns that are missing; a column that is there with another type is `invalid`. */
   addColumns(id: TableId, columns: readonly ColumnSpec[], signal: AbortSignal): Promise<DdlResult>;
+  /**
+   * The statements that the change would take now, for people; sends nothing. What depends on the server (an
+   * extension) may be left out. Undefined: this database has no statements.
+   */
+  readonly explain?: (change: DdlChange) => readonly string[];
 }
 
 /**
