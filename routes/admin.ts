@@ -10,6 +10,7 @@ import type { Actor, Admin } from '../src/admin/admin.ts';
 import * as schemas from '../src/admin/schemas.ts';
 import { GatewayError } from '../src/errors.ts';
 import type { Auth } from '../src/http/auth.ts';
+import type { BodyReader } from '../src/http/body-reader.ts';
 import { type ErrorReplies, plainProblem } from '../src/http/error-handler.ts';
 import type { Clock } from '../src/model/clock.ts';
 import type { ForgetScope } from '../src/model/ddl-queue.ts';
@@ -20,6 +21,9 @@ export interface AdminRouteDeps {
   readonly admin: Admin;
   readonly auth: Auth;
   readonly errors: ErrorReplies;
+  readonly bodies: Pick<BodyReader, 'use'>;
+  /** False while the gateway is over a mark: no payload is looked at. */
+  readonly dataPlaneOk: () => boolean;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
   /** Aborts when the gateway stops. */
   readonly closing: AbortSignal;
@@ -54,6 +58,7 @@ export function createAdminRoutes(deps: AdminRouteDeps): (app: FastifyInstance) 
       if (unknown?.[0] !== undefined) throw badRequest(`there is no parameter ${JSON.stringify(unknown[0])}`);
     });
     registerListings(app, admin);
+    registerPlan(app, deps, act);
     registerQueueActions(app, admin, act);
     const drain = describe('Wait for the write log', schemas.noQuery, schemas.drainedAnswer);
     app.post('/admin/drain', { schema: drain }, async (request) => {
@@ -79,6 +84,16 @@ function registerListings(app: TypedApp, admin: Admin): void {
   app.get('/admin/failures', { schema: failures }, ({ query }) => answerOf(admin.failures(query)));
   const lanes = list('Tables with parked rows', schemas.listQuery, schemas.laneItem);
   app.get('/admin/lanes', { schema: lanes }, ({ query }) => answerOf(admin.lanes(query)));
+}
+
+function registerPlan(app: TypedApp, { admin, bodies, dataPlaneOk }: AdminRouteDeps, act: Act): void {
+  const plan = describe('What a write of the body would do', schemas.planQuery, schemas.planAnswer);
+  app.post('/admin/plan', { schema: plan }, (request) => {
+    const { raw, query } = request;
+    if (query.protocol === 'influx' && query.db === undefined) throw badRequest('influx needs a db');
+    if (!dataPlaneOk()) throw new GatewayError('overload', 'the gateway is over a mark');
+    return bodies.use(raw, (body) => act(request, (_, signal) => admin.plan(query, body, signal)));
+  });
 }
 
 /** What concerns the whole cluster. */

@@ -21,11 +21,16 @@ export function registerOpenApi(server: FastifyInstance): void {
 export function registerAdmin(
   server: FastifyInstance,
   { config, clock, logger }: Base,
-  parts: Omit<AdminRouteDeps, 'admin' | 'clock'> & { readonly core: Core; readonly access: Access },
+  parts: Omit<AdminRouteDeps, 'admin' | 'clock' | 'dataPlaneOk'> & {
+    readonly core: Core;
+    readonly access: Access;
+  },
 ): void {
   const { core, access, ...deps } = parts;
   if (access === OPEN_ACCESS && !isLoopback(config.listen.host)) return;
   const { disk, log } = core.keeping ?? {};
   const admin = createAdmin({ ...core, disk, log, clock, logger, version: packageVersion() });
-  void server.register(createAdminRoutes({ ...deps, admin, clock }));
+  void server.register(
+    createAdminRoutes({ ...deps, admin, clock, dataPlaneOk: () => core.watermarks.dataPlaneOk }),
+  );
 }

@@ -1,4 +1,5 @@
 /** What all parts of the app are given, and what opening them makes. Types only; see app.ts. */
+import type { Planner } from './admin/plan.ts';
 import type { Config } from './config.ts';
 import type { MeteredGuard } from './guard/guard.ts';
 import type { Metrics } from './metrics.ts';
@@ -51,4 +52,5 @@ export interface Core {
   /** Undefined: rows are not kept on disk. */
   readonly keeping: Keeping | undefined;
   readonly watermarks: Watermarks;
+  readonly plan: Planner;
 }

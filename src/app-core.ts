@@ -1,6 +1,7 @@
 /** Opens everything behind the transports, in order: database, DDL queue, guard, flush queue, spool, ingest. */
 import type { Base, Core } from './app-base.ts';
 import { ackOf, ddlOptions, guardOptions } from './app-options.ts';
+import { createPlanner } from './app-plan.ts';
 import { openWatermarks } from './app-protect.ts';
 import { NO_PARKING, openKeeping } from './app-spool.ts';
 import { type BacklogMonitor, createBacklogMonitor } from './ddl/backlog-monitor.ts';
@@ -8,7 +9,7 @@ import { createDdlQueue } from './ddl/queue.ts';
 import { registerCoreGauges } from './gauges.ts';
 import { createGuard } from './guard/guard.ts';
 import { createPace } from './guard/pace.ts';
-import { createIngest } from './ingest.ts';
+import { createIngest, type IngestDeps } from './ingest.ts';
 import type { Sink } from './model/sink.ts';
 import { type OpenSink, openConfigured } from './open-sink.ts';
 import { type OpenedSpool, type OpenSpool, openConfiguredSpool } from './open-spool.ts';
@@ -63,7 +64,7 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
   stack.push('flush queue', () => flush.close());
   registerCoreGauges(metrics, { queue, guard, flush });
   const keeping = spool && openKeeping(base, spool, { guard, flush, queue, values: sink.values });
-  const ingest = createIngest({
+  const ingestDeps: IngestDeps = {
     guard,
     flush,
     clock,
@@ -77,8 +78,11 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     untold: keeping?.deadLetter,
     metrics: metrics.ingest,
-  });
-  return { ingest, databases: () => guard.databases(), flush, guard, queue, sql, keeping, watermarks };
+  };
+  const plan = createPlanner(base, { ingest: ingestDeps, guard, ddl: sink.ddl });
+  const ingest = createIngest(ingestDeps);
+  const databases = (): ReturnType<Core['databases']> => guard.databases();
+  return { ingest, databases, flush, guard, queue, sql, keeping, watermarks, plan };
 }
 
 /** Undefined: this database can't get too much to do. */

@@ -95,7 +95,7 @@ function createApp(base: Base, core: Core, { access, tls }: Doors): App {
   const front = openFront(base, { core, access: access.access, tls: tls.layer, health, closing: signal });
   const { server, telnet, bodies, errors, auth } = front;
   registerOpenApi(server);
-  registerAdmin(server, base, { core, access: access.access, auth, errors, closing: signal });
+  registerAdmin(server, base, { core, access: access.access, auth, errors, bodies, closing: signal });
   registerWrites(server, base, { core, bodies, errors, auth, health, closing: signal });
   void server.register(
     createHealthRoutes({ health, ready: () => state.ready, version: packageVersion(), clock }),

@@ -9,6 +9,7 @@ import type { ForgetScope } from '../model/ddl-queue.ts';
 import type { Logger } from '../model/logger.ts';
 import type { SpoolDisk, WriteLog } from '../model/spool.ts';
 import { type Page, type PageQuery, pageOf } from './page.ts';
+import type { Planner } from './plan.ts';
 import type { FailureItem, LaneItem, Status, TaskItem } from './schemas.ts';
 
 /** Who acts: the principal's name and the peer's address. */
@@ -32,6 +33,7 @@ export interface AdminDeps {
   /** Undefined: rows are not kept on disk. */
   readonly disk: Pick<SpoolDisk, 'lanes' | 'stats'> | undefined;
   readonly log: Pick<WriteLog, 'drained'> | undefined;
+  readonly plan: Planner;
   readonly clock: Pick<Clock, 'wallNow'>;
   readonly logger: Logger;
   readonly version: string;
@@ -43,6 +45,8 @@ export interface Admin {
   tasks(query: ListQuery): Page<TaskItem>;
   failures(query: ListQuery & { readonly class?: string | undefined }): Page<FailureItem>;
   lanes(query: ListQuery): Page<LaneItem>;
+  /** What a write of this body would do; nothing is changed. */
+  readonly plan: Planner;
   /** Drops negative results; answers how many. @throws {GatewayError} unavailable */
   forget(scope: ForgetScope, actor: Actor, signal: AbortSignal): Promise<number>;
   /** `reason` undefined: resume. Answers whether that changed anything. @throws {GatewayError} unavailable */
@@ -92,6 +96,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       }
       return pageOf(items, keyOf, query);
     },
+    plan: deps.plan,
     forget: (scope, actor, signal) =>
       audited(deps, actor, { action: 'forget', scope }, () => queue.forget(scope, signal)),
     setPause: (reason, actor, signal) =>

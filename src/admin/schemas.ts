@@ -34,6 +34,20 @@ export const pauseQuery = Type.Object({
 });
 export const noQuery = Type.Object({});
 
+/** How the body of a dry run is to be read. */
+export const planQuery = Type.Object({
+  protocol: Type.Enum(['opentsdb', 'influx']),
+  db: Type.Optional(
+    Type.String({
+      pattern: '^[^\\u0000]+$',
+      maxLength: MAX_NAME,
+      description: 'database of the points; by default that of OpenTSDB, which knows none',
+    }),
+  ),
+  precision: Type.Optional(Type.Enum(['ns', 'us', 'ms', 's', 'm', 'h', 'auto'])),
+  tenant: Type.Optional(name('whose share of the creates is used; by default that of the database')),
+});
+
 const pause = Type.Object({ by: Type.String(), reason: Type.String(), since: Type.String() });
 
 /** GET /admin/status */
@@ -92,6 +106,44 @@ export const laneItem = Type.Object({
   ageMs: Type.Integer(),
 });
 
+/** POST /admin/plan; each list has the first `MAX_LISTED` items. */
+export const planAnswer = Type.Object({
+  malformed: nullable(Type.String({ description: 'why the body as a whole is refused' })),
+  rows: Type.Object({
+    stored: Type.Integer({ description: 'written, once the changes are made' }),
+    parked: Type.Integer(),
+    deferred: Type.Integer({
+      description: 'held back, and not even parked: the sender is asked to come again',
+    }),
+    rejected: Type.Integer(),
+    malformed: Type.Integer(),
+  }),
+  changes: Type.Array(
+    Type.Object({
+      kind: Type.Enum(['database', 'table', 'columns']),
+      database: Type.String(),
+      table,
+      columns: Type.Array(column),
+      statements: Type.Array(Type.String()),
+    }),
+  ),
+  refused: Type.Array(
+    Type.Object({
+      offset: Type.Integer({ description: 'where in the body the point begins, in bytes' }),
+      reason: Type.String(),
+      message: Type.String(),
+    }),
+  ),
+  held: Type.Array(
+    Type.Object({
+      database: Type.String(),
+      table: Type.String(),
+      reason: Type.String(),
+      message: Type.String(),
+    }),
+  ),
+});
+
 /** A page of items. */
 export function pageAnswer<T extends TSchema>(item: T) {
   return Type.Object({ items: Type.Array(item), next: nullable(Type.String()) });
@@ -107,6 +159,8 @@ export type Status = Static<typeof statusAnswer>;
 export type TaskItem = Static<typeof taskItem>;
 export type FailureItem = Static<typeof failureItem>;
 export type LaneItem = Static<typeof laneItem>;
+export type PlanQuery = Static<typeof planQuery>;
+export type PlanAnswer = Static<typeof planAnswer>;
 
 /** Names of parameters in a query that its schema does not have. A mistyped one must not widen what is done. */
 export function unknownParameters(query: object, schema: { readonly properties: TProperties }): string[] {

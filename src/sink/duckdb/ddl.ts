@@ -4,9 +4,9 @@
  * commit, and answers `describe` and `inventory` without a query.
  */
 import type { ColumnSpec } from '../../model/column.ts';
-import type { DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
-import type { TableSchema } from '../../model/table.ts';
-import type { Catalog, CatalogColumn, CatalogTable } from './catalog.ts';
+import type { DdlChange, DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
+import type { TableId, TableSchema } from '../../model/table.ts';
+import type { Catalog, CatalogColumn, CatalogDatabase, CatalogTable } from './catalog.ts';
 import { ddlFailure } from './errors.ts';
 import { STORE } from './layout.ts';
 import { fold, literal, mapName, quote } from './names.ts';
@@ -59,26 +59,38 @@ export function createDdl({ catalog, serial, session, timeColumn }: DdlDeps): Dd
     }
   }
 
+  function changeFor(change: DdlChange, planned = false): Change | DdlResult {
+    if (change.kind === 'database') return newDatabase(change.database, catalog);
+    if (change.kind === 'columns') {
+      const table = catalog.table(change.id);
+      if (table === undefined) return missing('table', change.id.table);
+      return widen(table, change.columns, { catalog, timeColumn, before: [] });
+    }
+    const { id, source, columns } = change.spec;
+    if (catalog.table(id) !== undefined) return DONE;
+    const database = catalog.databases.get(id.database) ?? (planned ? plannedDatabase(id) : undefined);
+    if (database === undefined) return missing('database', id.database);
+    const table = newTable(change.spec, catalog.nextTableId(), database);
+    const values = [id.database, id.table, table.viewName, source].map(literal).join(', ');
+    const insert = `INSERT INTO ${STORE}.tables VALUES (${table.id}, ${values})`;
+    return widen(table, columns, { catalog, timeColumn, before: [insert] });
+  }
+
+  /** As it will be: what makes the table makes its database first. */
+  function plannedDatabase({ database }: TableId): CatalogDatabase {
+    return { schemaName: schemaNameOf(database, catalog), viewNames: new Set() };
+  }
+
   return {
     describe: (ids) => Promise.resolve(ids.map((id) => schemaOf(catalog.table(id)))),
     inventory: () => Promise.resolve(catalog.inventory()),
-    createDatabase: (name) => inTurn(() => newDatabase(name, catalog)),
-    createTable: (spec) =>
-      inTurn(() => {
-        if (catalog.table(spec.id) !== undefined) return DONE;
-        const table = newTable(spec, catalog);
-        if (table === undefined) return missing('database', spec.id.database);
-        const { database, table: name } = spec.id;
-        const values = [database, name, table.viewName, spec.source].map(literal).join(', ');
-        const insert = `INSERT INTO ${STORE}.tables VALUES (${table.id}, ${values})`;
-        return widen(table, spec.columns, { catalog, timeColumn, before: [insert] });
-      }),
-    addColumns: (id, columns) =>
-      inTurn(() => {
-        const table = catalog.table(id);
-        if (table === undefined) return missing('table', id.table);
-        return widen(table, columns, { catalog, timeColumn, before: [] });
-      }),
+    createDatabase: (database) => inTurn(() => changeFor({ kind: 'database', database })),
+    createTable: (spec) => inTurn(() => changeFor({ kind: 'table', spec })),
+    addColumns: (id, columns) => inTurn(() => changeFor({ kind: 'columns', id, columns })),
+    explain(change) {
+      const found = changeFor(change, true);
+      return 'statements' in found ? found.statements : [];
+    },
   };
 }
 
@@ -90,7 +102,7 @@ interface Change {
 
 function newDatabase(name: string, catalog: Catalog): Change | DdlResult {
   if (catalog.databases.has(name)) return DONE;
-  const schema = mapName(name, (folded) => RESERVED_SCHEMAS.has(folded) || catalog.schemaNames.has(folded));
+  const schema = schemaNameOf(name, catalog);
   const insert = `INSERT INTO ${STORE}.databases VALUES (${literal(name)}, ${literal(schema)})`;
   return {
     statements: [insert, `CREATE SCHEMA ${quote(schema)}`],
@@ -98,11 +110,13 @@ function newDatabase(name: string, catalog: Catalog): Change | DdlResult {
   };
 }
 
-function newTable(spec: TableSpec, catalog: Catalog): CatalogTable | undefined {
-  const database = catalog.databases.get(spec.id.database);
-  if (database === undefined) return undefined;
+function schemaNameOf(name: string, catalog: Catalog): string {
+  return mapName(name, (folded) => RESERVED_SCHEMAS.has(folded) || catalog.schemaNames.has(folded));
+}
+
+function newTable(spec: TableSpec, id: number, database: CatalogDatabase): CatalogTable {
   return {
-    id: catalog.nextTableId(),
+    id,
     tableId: spec.id,
     source: spec.source,
     schemaName: database.schemaName,

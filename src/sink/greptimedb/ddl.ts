@@ -7,8 +7,7 @@ import type { DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
 import type { TableId } from '../../model/table.ts';
 import { type Catalog, conflictOf, type Relation } from './catalog.ts';
 import { ddlFailure, failureClass } from './errors.ts';
-import { addColumns, createTable } from './layout.ts';
-import { quote } from './names.ts';
+import { addColumns, createDatabase, createTable } from './layout.ts';
 
 const DONE: DdlResult = { kind: 'done' };
 
@@ -47,12 +46,17 @@ export function createDdl(catalog: Catalog, timeColumn: string): DdlExecutor {
     createDatabase: (database, signal) =>
       attempt(signal, async () => {
         const there = (await catalog.inventory(signal)).some((one) => one.database === database);
-        return there ? DONE : { sql: `CREATE DATABASE IF NOT EXISTS ${quote(database)}` };
+        return there ? DONE : { sql: createDatabase(database) };
       }),
     createTable: (spec, signal) =>
       attempt(signal, async () => create(spec, await look(spec.id, signal), timeColumn)),
     addColumns: (id, columns, signal) =>
       attempt(signal, async () => widen(id, columns, await look(id, signal))),
+    explain(change) {
+      if (change.kind === 'database') return [createDatabase(change.database)];
+      if (change.kind === 'columns') return [addColumns(change.id, change.columns)];
+      return [createTable(change.spec, timeColumn)];
+    },
   };
 }
 

@@ -44,6 +44,11 @@ export function timeUnitOf(dataType: string): TimeUnit | undefined {
   return UNITS.get(dataType);
 }
 
+/** The statement that makes a database. */
+export function createDatabase(database: string): string {
+  return `CREATE DATABASE IF NOT EXISTS ${quote(database)}`;
+}
+
 /** The statement that makes a table. */
 export function createTable({ id, source, columns }: TableSpec, timeColumn: string): string {
   const time = quote(timeColumn);

@@ -6,13 +6,13 @@
 import type pg from 'pg';
 import type { Clock } from '../../model/clock.ts';
 import { wantedTwice } from '../../model/column.ts';
-import type { DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
+import type { DdlChange, DdlExecutor, DdlResult, TableSpec } from '../../model/sink.ts';
 import type { TableId } from '../../model/table.ts';
 import { conflictOf, describeRelations, readInventory } from './catalog.ts';
 import type { Connections } from './connections.ts';
 import { ddlFailure, failureClass } from './errors.ts';
-import { addColumns, createTable, tooWide } from './layout.ts';
-import { isMapped, literal, quote, schemaIdentifier } from './names.ts';
+import { addColumns, createSchema, createTable, tooWide } from './layout.ts';
+import { schemaIdentifier } from './names.ts';
 import { createHypertable, type HypertableOptions } from './timescale.ts';
 
 /** What the executor works with. */
@@ -84,7 +84,15 @@ export function createDdl({ connections, hypertables, clock }: DdlDeps): DdlExec
     createTable: (spec, signal) => attempt(signal, (client, send) => create(client, spec, send, hypertables)),
     addColumns: (id, columns, signal) =>
       attempt(signal, (client, send) => widen(client, { id, columns }, send)),
+    explain: (change) => [statementOf(change)],
   };
+}
+
+/** Without what makes a hypertable of it: whether the extension is there, the server knows. */
+function statementOf(change: DdlChange): string {
+  if (change.kind === 'database') return createSchema(change.database);
+  if (change.kind === 'columns') return addColumns(change.id, change.columns);
+  return createTable(change.spec.id, change.spec.columns);
 }
 
 async function createDatabase(client: pg.PoolClient, database: string, send: Send): Promise<DdlResult> {
@@ -92,8 +100,7 @@ async function createDatabase(client: pg.PoolClient, database: string, send: Sen
   // Asked for first: the right to create schemas is needed even for one that is there.
   const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
   if (rowCount === 1) return DONE;
-  const comment = isMapped(schema) ? `; COMMENT ON SCHEMA ${quote(schema)} IS ${literal(database)}` : '';
-  return unlessExists(send(`CREATE SCHEMA ${quote(schema)}${comment}`), () => DONE);
+  return unlessExists(send(createSchema(database)), () => DONE);
 }
 
 async function create(

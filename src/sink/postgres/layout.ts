@@ -14,6 +14,7 @@ import {
   literal,
   qualified,
   quote,
+  schemaIdentifier,
   tableIdentifier,
 } from './names.ts';
 
@@ -62,6 +63,13 @@ export function tooWide(columns: readonly ColumnSpec[]): string | undefined {
   const bytes = columns.reduce((sum, { type }) => sum + COLUMN_BYTES[type], 0);
   if (bytes <= MAX_ROW_BYTES) return undefined;
   return `${columns.length} columns do not fit into a row of PostgreSQL: it may need ${bytes} bytes of ${MAX_ROW_BYTES}`;
+}
+
+/** The statements that make the schema of a database, to be sent as one. */
+export function createSchema(database: string): string {
+  const schema = schemaIdentifier(database);
+  const comment = isMapped(schema) ? `; COMMENT ON SCHEMA ${quote(schema)} IS ${literal(database)}` : '';
+  return `CREATE SCHEMA ${quote(schema)}${comment}`;
 }
 
 /** The statements that make the table, to be sent as one. */
