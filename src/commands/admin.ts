@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import type { Clock } from '../model/clock.ts';
 import { withTimeLimit } from '../util/abort.ts';
+import { readBody, readToken } from './admin-files.ts';
 import { type CommandDeps, columns, harmless, harmlessLine } from './terminal.ts';
 
 /** One request to the admin API. */
@@ -12,8 +13,10 @@ export interface AdminCommand {
   readonly kind: 'admin';
   readonly method: 'GET' | 'POST';
   readonly url: URL;
-  /** Undefined: none is sent. */
-  readonly token: string | undefined;
+  /** A token, or where there is one; undefined: none is sent. */
+  readonly token: string | { readonly file: string } | undefined;
+  /** The file to send; `-`: standard input. */
+  readonly body: string | undefined;
   readonly json: boolean;
 }
 
@@ -35,31 +38,42 @@ resume     let them go on
 retry      try a table again now        --database D --table T
 forget     drop negative results        --all | --database D (--table T | --prefix P)
 drain      wait for the write log
+plan       what a write would do        FILE|- --protocol opentsdb|influx
+                                        [--db D] [--precision P] [--tenant T]
 
 Options:
-  --url URL     the gateway (default http://127.0.0.1:4242)
-  --token T     token with the admin right; better by SLUICE_ADMIN_TOKEN, for
-                arguments are seen by others
-  --json        print the answer as it is
-  --help        print this, and end
+  --url URL         the gateway (default http://127.0.0.1:4242)
+  --token-file F    file with a token that has the admin right
+  --token T         the token itself; better by SLUICE_ADMIN_TOKEN or a file, for
+                    arguments are seen by others
+  --json            print the answer as it is
+  --help            print this, and end
 
 Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 the gateway can't be reached.
 `;
 
 const LISTING = ['database', 'prefix', 'limit', 'cursor'] as const;
+interface CommandRule {
+  readonly method: 'GET' | 'POST';
+  /** Its parameters. */
+  readonly own: readonly string[];
+  /** It is about a file. */
+  readonly hasBody?: true;
+}
+
 /** The parameters of each command, and how it is sent. */
-const COMMANDS: ReadonlyMap<string, { readonly method: 'GET' | 'POST'; readonly own: readonly string[] }> =
-  new Map([
-    ['status', { method: 'GET', own: [] }],
-    ['tasks', { method: 'GET', own: LISTING }],
-    ['failures', { method: 'GET', own: [...LISTING, 'class'] }],
-    ['lanes', { method: 'GET', own: LISTING }],
-    ['pause', { method: 'POST', own: ['reason'] }],
-    ['resume', { method: 'POST', own: [] }],
-    ['retry', { method: 'POST', own: ['database', 'table'] }],
-    ['forget', { method: 'POST', own: ['all', 'database', 'table', 'prefix'] }],
-    ['drain', { method: 'POST', own: [] }],
-  ]);
+const COMMANDS: ReadonlyMap<string, CommandRule> = new Map<string, CommandRule>([
+  ['status', { method: 'GET', own: [] }],
+  ['tasks', { method: 'GET', own: LISTING }],
+  ['failures', { method: 'GET', own: [...LISTING, 'class'] }],
+  ['lanes', { method: 'GET', own: LISTING }],
+  ['pause', { method: 'POST', own: ['reason'] }],
+  ['resume', { method: 'POST', own: [] }],
+  ['retry', { method: 'POST', own: ['database', 'table'] }],
+  ['forget', { method: 'POST', own: ['all', 'database', 'table', 'prefix'] }],
+  ['drain', { method: 'POST', own: [] }],
+  ['plan', { method: 'POST', own: ['protocol', 'db', 'precision', 'tenant'], hasBody: true }],
+]);
 const REQUEST_MS = 30_000;
 
 /** True when the first argument is one of these commands. */
@@ -73,15 +87,17 @@ export function readAdminArguments(
   token: string | undefined,
 ): AdminArguments {
   try {
-    const { method, own } = COMMANDS.get(name) ?? { method: 'GET', own: [] };
+    const { method, own, hasBody = false } = COMMANDS.get(name) as CommandRule;
     const text = { type: 'string' } as const;
     const flag = { type: 'boolean' } as const;
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args,
       strict: true,
+      allowPositionals: hasBody,
       options: {
         url: { ...text, default: 'http://127.0.0.1:4242' },
         token: text,
+        'token-file': text,
         json: flag,
         help: { ...flag, short: 'h' },
         ...Object.fromEntries(own.map((option) => [option, option === 'all' ? flag : text])),
@@ -91,8 +107,18 @@ export function readAdminArguments(
     const url = urlOf(values.url, name);
     for (const [option, value] of Object.entries(values))
       if (own.includes(option)) url.searchParams.set(option, String(value));
-    const json = values.json === true;
-    const command: AdminCommand = { kind: 'admin', method, url, token: values.token ?? token, json };
+    const [body] = positionals;
+    if (hasBody && (body === undefined || positionals.length > 1)) throw new Error('say one FILE, or -');
+    const file = values['token-file'];
+    const given = values.token ?? (file === undefined ? token : { file });
+    const command: AdminCommand = {
+      kind: 'admin',
+      method,
+      url,
+      token: given,
+      body,
+      json: values.json === true,
+    };
     return { kind: 'command', command };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -105,14 +131,24 @@ export async function runAdmin(
   command: AdminCommand,
   { terminal, clock, signal }: CommandDeps,
 ): Promise<0 | 1 | 3> {
-  let answer: { readonly ok: boolean; readonly status: number; readonly text: string };
-  try {
-    answer = await request(command, clock, signal);
-  } catch (error) {
+  const failed = async (what: string, error: unknown): Promise<void> => {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     await terminal.err(
-      `sluice: ${command.url.origin}: ${harmlessLine(cause instanceof Error ? cause.message : String(cause))}\n`,
+      `sluice: ${what}${harmlessLine(cause instanceof Error ? cause.message : String(cause))}\n`,
     );
+  };
+  let files: Files;
+  try {
+    files = await readFiles(command, signal);
+  } catch (error) {
+    await failed('', error);
+    return 1;
+  }
+  let answer: { readonly ok: boolean; readonly status: number; readonly text: string };
+  try {
+    answer = await request(command, files, clock, signal);
+  } catch (error) {
+    await failed(`${command.url.origin}: `, error);
     return 3;
   }
   if (!answer.ok) {
@@ -123,11 +159,23 @@ export async function runAdmin(
   return 0;
 }
 
-function request({ method, url, token }: AdminCommand, clock: Clock, closing: AbortSignal) {
+interface Files {
+  readonly token: string | undefined;
+  readonly body: Buffer | undefined;
+}
+
+async function readFiles({ token, body }: AdminCommand, signal: AbortSignal): Promise<Files> {
+  return {
+    token: typeof token === 'object' ? await readToken(token.file) : token,
+    body: body === undefined ? undefined : await readBody(body, signal),
+  };
+}
+
+function request({ method, url }: AdminCommand, { token, body }: Files, clock: Clock, closing: AbortSignal) {
   const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   const late = (): Error => new Error(`no answer within ${REQUEST_MS / 1_000} s`);
   return withTimeLimit(closing, { limitMs: REQUEST_MS, clock, late }, async (signal) => {
-    const response = await fetch(url, { method, headers, signal, redirect: 'error' });
+    const response = await fetch(url, { method, headers, signal, redirect: 'error', body: body ?? null });
     return { ok: response.ok, status: response.status, text: await response.text() };
   });
 }
@@ -139,20 +187,26 @@ function urlOf(text: string, name: string): URL {
   return new URL(`${url.pathname.replace(/\/$/, '')}/admin/${name}`, url);
 }
 
-/** A listing as a table, anything else line by line. */
+/** A listing as a table; anything else line by line, and lists in it as tables below. */
 function tableOf(answer: Readonly<Record<string, unknown>>): string {
   const { items, next } = answer;
-  if (!Array.isArray(items)) {
-    return columns(Object.entries(answer).map(([key, value]) => [key, cellOf(value)]));
+  if (Array.isArray(items)) {
+    const more = typeof next === 'string' ? `More: --cursor ${next}\n` : '';
+    return items.length === 0 ? 'Nothing.\n' : listOf(items) + more;
   }
-  const [first] = items as Readonly<Record<string, unknown>>[];
-  if (first === undefined) return 'Nothing.\n';
-  const names = Object.keys(first);
-  const rows = (items as Readonly<Record<string, unknown>>[]).map((item) =>
-    names.map((key) => cellOf(item[key])),
-  );
-  const more = typeof next === 'string' ? `More: --cursor ${next}\n` : '';
-  return columns([names.map((key) => key.toUpperCase()), ...rows]) + more;
+  const isList = (value: unknown): value is object[] => Array.isArray(value) && typeof value[0] === 'object';
+  const entries = Object.entries(answer);
+  const plain = entries.filter(([, value]) => !isList(value)).map(([key, value]) => [key, cellOf(value)]);
+  const lists = entries.map(([key, value]) => (isList(value) ? `\n${key}\n${listOf(value)}` : ''));
+  return columns(plain) + lists.join('');
+}
+
+function listOf(items: readonly object[]): string {
+  const names = Object.keys(items[0] ?? {});
+  const rows = items.map((item) => {
+    return names.map((key) => cellOf((item as Readonly<Record<string, unknown>>)[key]));
+  });
+  return columns([names.map((key) => key.toUpperCase()), ...rows]);
 }
 
 function cellOf(value: unknown): string | number {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import type { ColumnSpec, ValueType } from '../../src/model/column.ts';
 import type { PointBatch } from '../../src/model/point-batch.ts';
-import { type Sink, WriteError } from '../../src/model/sink.ts';
+import { type DdlChange, type Sink, WriteError } from '../../src/model/sink.ts';
 import type { TableId } from '../../src/model/table.ts';
 import { ANY_NAMES, EXTREMES, type SuiteNames } from '../helpers/hostile.ts';
 import { createTestSource, type TestPoint, type TestSource, type TestValue } from '../helpers/points.ts';
@@ -357,6 +357,19 @@ export function storageSuite(
         ]);
       },
     );
+
+    it('tells the statements of a change without making it', async (t) => {
+      const { sink } = await open(t);
+      const columns = [tag('host'), field('value')];
+      const explain = (change: DdlChange): string => sink.ddl.explain?.(change).join(';') ?? '';
+      const table = { kind: 'table', spec: { id: idOf('m'), source: 'influx', columns } } as const;
+      assert.match(explain({ kind: 'database', database: DATABASE }), /CREATE .*public/);
+      assert.match(explain(table), /CREATE .*public.*host.*value/s);
+      assert.deepEqual(await sink.ddl.describe([idOf('m')], signal), [undefined]);
+      await create(sink, 'm', columns);
+      assert.match(explain({ kind: 'columns', id: idOf('m'), columns: [field('more')] }), /public.*m.*more/s);
+      assert.deepEqual(await sink.ddl.describe([idOf('m')], signal), [{ columns }]);
+    });
 
     stored('takes many tables and rows in one flush', async ({ sink, read }, source) => {
       const names = Array.from({ length: 50 }, (_, i) => `m${i}`);

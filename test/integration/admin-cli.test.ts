@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { runGateway, startGateway, temporaryFolder } from '../helpers/gateway.ts';
 
@@ -14,6 +16,24 @@ describe('the commands over the admin API', () => {
     assert.deepEqual([code, paused.reason], [0, 'maintenance']);
     assert.equal((await run('resume')).code, 0);
     assert.equal((await run('forget', '--all')).out, 'forgotten  0\n');
+  });
+
+  it('show what a file would do, and prove who asks by a file', async (t) => {
+    const folder = temporaryFolder(t);
+    const { url } = await startGateway(t, folder);
+    writeFileSync(join(folder, 'lines'), 'cpu,host=a load=1\ncpu load=2i\nbroken\n');
+    writeFileSync(join(folder, 'token'), 'anybody\n');
+    const run = (file: string, ...more: string[]) =>
+      runGateway(folder, ['plan', file, '--url', url, '--protocol', 'influx', '--db', 'd', ...more]);
+    const { code, out } = await run('lines', '--token-file', 'token');
+    assert.equal(code, 0, out);
+    assert.match(out, /^rows +\{"stored":1,"parked":0,"deferred":0,"rejected":1,"malformed":1\}$/m);
+    assert.match(out, /^changes\nKIND .*\ndatabase +d +- .*\ntable +d +cpu .*"load"/m);
+    assert.match(out, /^refused\nOFFSET .*\n +18 +type_conflict .*\n +30 +malformed /m);
+    assert.equal((await run('lines', '--json')).out.startsWith('{"malformed":null'), true);
+    assert.equal((await run('missing')).code, 1);
+    assert.equal((await run('lines', '--token-file', 'missing')).code, 1);
+    assert.equal((await run('lines', 'twice')).code, 2);
   });
 
   it('tell by the exit code what went wrong', async (t) => {
