@@ -132,9 +132,13 @@ class TelnetScanner {
     let first = start;
     while (first < end && bytes[first] === SPACE) first++;
     if (first === end) return lineEnd + 1;
-    if (this.isWord(start, end, PUT & 0xffffff, 3)) this.put(start, end);
-    else if (this.commands.length < MAX_COMMANDS) this.commands.push({ offset: start, length: end - start });
-    return this.isWord(start, end, EXIT, 4) ? this.end : lineEnd + 1;
+    const isPut = this.isWord(start, end, PUT & 0xffffff, 3);
+    const exits = this.isWord(start, end, EXIT, 4);
+    // An end is never left out, or what follows it would be skipped without anybody's knowledge.
+    if (isPut) this.put(start, end);
+    else if (exits || this.commands.length < MAX_COMMANDS)
+      this.commands.push({ offset: start, length: end - start });
+    return exits ? this.end : lineEnd + 1;
   }
 
   /** True when the first word of the line is this one of `length` bytes. */

@@ -36,7 +36,8 @@ class TelnetSession {
   readonly #replies: TelnetReplies;
   readonly #peer: string;
   #wake: (() => void) | undefined;
-  #stopping = false;
+  /** Bytes that had come when the connection was told to stop; undefined: it was not. */
+  #leftToTake: number | undefined;
   #busy = false;
   #broken = false;
 
@@ -49,7 +50,7 @@ class TelnetSession {
   }
 
   stop(): void {
-    this.#stopping = true;
+    this.#leftToTake ??= this.#socket.readableLength;
     this.#wake?.();
   }
 
@@ -104,9 +105,13 @@ class TelnetSession {
   /** The bytes that have come; undefined: there will be no more, or they are not to be read. */
   async #next(): Promise<Buffer | undefined> {
     for (;;) {
+      // Else a sender that never pauses could not be stopped.
+      if (this.#leftToTake !== undefined && this.#leftToTake <= 0) return undefined;
       const chunk = this.#socket.read() as Buffer | null;
+      if (this.#leftToTake !== undefined) this.#leftToTake -= chunk?.length ?? this.#leftToTake;
       if (chunk !== null) return chunk;
-      if (this.#stopping || this.#socket.readableEnded || this.#socket.destroyed) return undefined;
+      if (this.#leftToTake !== undefined || this.#socket.readableEnded || this.#socket.destroyed)
+        return undefined;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }

@@ -8,12 +8,14 @@ import type { Clock } from '../model/clock.ts';
 
 /** Error lines of one second and connection; the rest is counted into one line. */
 const MAX_LINES_PER_SEC = 50;
-/** Nothing is added to what the socket has not taken yet beyond this. */
+/** Nothing is gathered, and nothing added to what the socket has not taken yet, beyond this. */
 const MAX_UNSENT_BYTES = 65_536;
+/** An error repeats what the client sent, which may be long. */
+const MAX_LINE_CHARS = 1_024;
 
 /** What is counted. */
 export interface ReplyMetrics {
-  /** Error lines that were not written. */
+  /** Lines that were not written. */
   replyDropped(lines: number): void;
 }
 
@@ -25,6 +27,8 @@ export class TelnetReplies {
   #answers: string[] = [];
   #errors: string[] = [];
   #untold = 0;
+  /** Characters of what has gathered. */
+  #gathered = 0;
   #second = 0;
   #linesInSecond = 0;
 
@@ -36,31 +40,40 @@ export class TelnetReplies {
 
   /** An answer to a command, with its newline. */
   answer(text: string): void {
-    this.#answers.push(text);
+    if (this.#hasRoom(text)) this.#answers.push(text);
+    else this.#metrics.replyDropped(1);
   }
 
   /** An error line without its newline; `more` lines have no text of their own. */
   error(line: string | undefined, more = 0): void {
-    if (line !== undefined && this.#mayTell()) this.#errors.push(line);
+    const cut = line?.slice(0, MAX_LINE_CHARS);
+    if (cut !== undefined && this.#mayTell() && this.#hasRoom(cut)) this.#errors.push(cut);
     else if (line !== undefined) this.#untold++;
     this.#untold += more;
   }
 
   /** Writes what has gathered; to be called when no input is waiting. */
   flush(): void {
-    const text = this.#answers.join('');
+    const answers = this.#answers;
     const errors = this.#errors;
     const untold = this.#untold;
     this.#answers = [];
     this.#errors = [];
     this.#untold = 0;
+    this.#gathered = 0;
     if (untold > 0) errors.push(`put: ${untold} more lines were not taken`);
     if (!this.#socket.writable || this.#socket.writableLength > MAX_UNSENT_BYTES) {
-      this.#metrics.replyDropped(errors.length);
+      this.#metrics.replyDropped(answers.length + errors.length);
       return;
     }
-    const all = text + errors.map((line) => `${line}\n`).join('');
+    const all = answers.join('') + errors.map((line) => `${line}\n`).join('');
     if (all !== '') this.#socket.write(all);
+  }
+
+  #hasRoom(text: string): boolean {
+    if (this.#gathered + text.length > MAX_UNSENT_BYTES) return false;
+    this.#gathered += text.length;
+    return true;
   }
 
   #mayTell(): boolean {

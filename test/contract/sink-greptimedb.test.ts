@@ -3,11 +3,17 @@
  * erased. docs/databases.md says what is proven by which.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { type AddressInfo, connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { createServer } from 'node:tls';
 import { WriteError } from '../../src/model/sink.ts';
 import { type GreptimeDbOptions, openGreptimeDb } from '../../src/sink/greptimedb/open.ts';
 import { createSystemClock } from '../../src/util/clock.ts';
+import { createCertificates } from '../helpers/certificates.ts';
 import { FAKE_FAULTS, startFakeGreptimeDb } from '../helpers/fake-greptimedb.ts';
+import { temporaryFolder } from '../helpers/gateway.ts';
 import { createTestSource } from '../helpers/points.ts';
 import { createReader, eraseGreptimeDb, REAL_GREPTIMEDB_URL } from '../helpers/real-greptimedb.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
@@ -120,6 +126,49 @@ describe('greptimedb: what is its own', () => {
         `NOT NULL, TIME INDEX ("greptime_timestamp")) ENGINE=mito WITH ('merge_mode'='last_non_null')`,
       'ALTER TABLE "public"."m" ADD COLUMN IF NOT EXISTS "dc" STRING NULL PRIMARY KEY',
     ]);
+  });
+
+  it('splits what is too large for one request, and stores all of it', async (t) => {
+    const { fake, read } = await open(t);
+    const sink = await openAt(t, fake.port, { requestBytes: 4_096 });
+    await sink.ddl.createTable({ id: ID, source: 'influx', columns: [VALUE] }, signal);
+    const points = Array.from({ length: 2_000 }, (_, i) => ({
+      table: 'm',
+      timeNs: BigInt(i),
+      fields: [['greptime_value', ['float64', i]]] as const,
+    }));
+    await sink.writer.write([createTestSource('public').batch(points)], signal);
+    assert.deepEqual(
+      [fake.writes.length > 5, fake.writes.every((body) => body.length < 5_000)],
+      [true, true],
+      fake.writes.map((body) => body.length).join(),
+    );
+    assert.deepEqual(
+      await read(ID, ['greptime_value']),
+      points.map(({ timeNs }, i) => [timeNs, i]),
+    );
+  });
+
+  it('speaks TLS to a server whose authority is given, and says so when it is another', async (t) => {
+    const folder = temporaryFolder(t);
+    const { caFile, strangerCaFile, serverCertFile, serverKeyFile } = createCertificates(folder);
+    const fake = await startFakeGreptimeDb(t);
+    const front = createServer(
+      { cert: readFileSync(serverCertFile), key: readFileSync(serverKeyFile) },
+      (socket) => {
+        const behind = connect(fake.port, '127.0.0.1');
+        socket.on('error', () => behind.destroy()).pipe(behind);
+        behind.on('error', () => socket.destroy()).pipe(socket);
+      },
+    );
+    front.listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    t.after(() => void front.close());
+    const url = `https://127.0.0.1:${(front.address() as AddressInfo).port}`;
+    const sink = await openAt(t, 0, { url, caFile });
+    assert.deepEqual(await sink.ddl.createDatabase('tls', signal), { kind: 'done' });
+    assert.ok(fake.ddl.some((statement) => statement.includes('"tls"')));
+    await assert.rejects(openAt(t, 0, { url, caFile: strangerCaFile }), /greptimedb\.caFile/);
   });
 
   it('writes milliseconds to tables that have them, and refuses times that are finer', async (t) => {

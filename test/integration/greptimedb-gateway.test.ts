@@ -55,6 +55,27 @@ describe('a gateway in front of GreptimeDB', () => {
     assert.equal(gateway.fake.ddl.length, 1);
   });
 
+  it('creates nothing while the database has too much to create already, and goes on when it has not', async (t) => {
+    const gateway = await start(t, { SLUICE_GREPTIMEDB_MAX_BACKLOG: '32' });
+    const { fake, url } = gateway;
+    assert.equal((await put(gateway, 'known')).status, 200);
+    fake.procedures = 100;
+    await eventually('the leader heard', async () => (await metric(url, 'sluice_ddl_backlog')) === 100);
+    const before = fake.ddl.length;
+    assert.equal((await put(gateway, 'new')).status, 200);
+    assert.equal((await put(gateway, 'known', 2)).status, 200);
+    assert.equal(fake.store.read('public', 'known', []).length, 2);
+    await eventually('it is seen parked', async () => (await metric(url, 'sluice_parked_rows')) === 1);
+    assert.equal(fake.ddl.length, before);
+    fake.procedures = 0;
+    await eventually(
+      'the parked point is stored',
+      async () => (await metric(url, 'sluice_spool_rows')) === 0,
+      60_000,
+    );
+    assert.equal(fake.store.read('public', 'new', []).length, 1);
+  });
+
   it('sends hardly any statements while all slots for procedures are taken, and keeps the points', async (t) => {
     const gateway = await start(t, { SLUICE_DDL_BREAKER_MS: '10s' });
     const { fake } = gateway;

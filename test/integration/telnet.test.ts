@@ -134,6 +134,33 @@ describe('telnet connections', () => {
     await assert.rejects(count(gateway, 'late'));
   });
 
+  it('end at exit behind more commands than are answered at once', async (t) => {
+    const gateway = await startGateway(t, temporaryFolder(t));
+    const { socket, received, ended } = open(t, gateway);
+    socket.write(`${'status\n'.repeat(100)}exit\nput late 1 1 a=b\n`);
+    await ended;
+    assert.match(received(), /^(ok\n)+$/);
+    await assert.rejects(count(gateway, 'late'));
+  });
+
+  it('of a sender that never pauses do not hold up a stop', async (t) => {
+    const gateway = await startGateway(t, temporaryFolder(t));
+    const { socket, ended } = open(t, gateway);
+    const lines = Buffer.from('put stream 1 1 host=a\n'.repeat(1_000));
+    const more = (): void => {
+      while (socket.writable && socket.write(lines));
+    };
+    socket.on('drain', more);
+    more();
+    await eventually('lines are stored', async () => (await count(gateway, 'stream').catch(() => 0)) > 0);
+    assert.equal(await gateway.stop(), 0);
+    await ended;
+    assert.deepEqual(
+      gateway.logs.filter(({ msg }) => msg.includes('in time')),
+      [],
+    );
+  });
+
   it('end at a line that is too long, after those before it', async (t) => {
     const gateway = await startGateway(t, temporaryFolder(t), { SLUICE_TELNET_LINE_BYTES: '2KiB' });
     const { socket, received, ended } = open(t, gateway);

@@ -3,7 +3,7 @@
  * once and kept at the series; numbers are text in this protocol, so each costs a short string.
  */
 import { spellFloat, spellName, spellString } from '../../model/line-text.ts';
-import type { PointBatch, TableGroup } from '../../model/point-batch.ts';
+import type { PointBatch } from '../../model/point-batch.ts';
 import type { Field, Series } from '../../model/series.ts';
 import type { TimeUnit } from './layout.ts';
 import { isSpellable } from './names.ts';
@@ -50,10 +50,18 @@ export function seriesBytes(series: Series): Uint8Array | undefined {
   return series.storageKey;
 }
 
-/** Appends the rows of a group that are not skipped; answers whether there were any. */
-export function writeGroup(body: LineBody, batch: PointBatch, group: TableGroup, unit: TimeUnit): boolean {
-  const before = body.length;
-  for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
+/** Rows of a table, from `row` of the batch on, to be written with times in this unit. */
+export interface RowsFrom {
+  readonly batch: PointBatch;
+  /** Follow `PointBatch.nextRow` from it. */
+  readonly row: number;
+  readonly unit: TimeUnit;
+}
+
+/** Appends rows that are not skipped until the body has so many bytes; answers the row to go on with, or -1. */
+export function writeRows(body: LineBody, { batch, row: first, unit }: RowsFrom, maxBytes: number): number {
+  for (let row = first; row >= 0; row = batch.nextRow[row] as number) {
+    if (body.length >= maxBytes) return row;
     const key = batch.skip[row] === 0 ? seriesBytes(batch.series[row] as Series) : undefined;
     if (key === undefined) continue;
     body.put(key);
@@ -64,7 +72,7 @@ export function writeGroup(body: LineBody, batch: PointBatch, group: TableGroup,
     }
     body.text(` ${timeText(batch, row, unit)}\n`);
   }
-  return body.length > before;
+  return -1;
 }
 
 /** True when the time of a row is a whole number of units. */

@@ -14,7 +14,7 @@ import { type Catalog, conflictOf, type Relation } from './catalog.ts';
 import { failureClass, wordsOf } from './errors.ts';
 import type { HttpClient } from './http.ts';
 import type { TimeUnit } from './layout.ts';
-import { isWhole, LineBody, writeGroup } from './line-body.ts';
+import { isWhole, LineBody, writeRows } from './line-body.ts';
 import { databaseParameter } from './names.ts';
 
 /** What the writer works with. */
@@ -91,12 +91,14 @@ class LineWriter implements Writer {
     for (const { batch, group } of pieces) {
       const unit = this.#deps.catalog.unitOf(group.table.key) ?? 'ns';
       const key = `${unit} ${group.table.database}`;
-      const request = requests.get(key) ?? { database: group.table.database, unit, body: new LineBody() };
-      writeGroup(request.body, batch, group, unit);
-      requests.set(key, request);
-      if (request.body.length < this.#deps.requestBytes) continue;
-      requests.delete(key);
-      await this.#send(request, signal);
+      for (let row = group.firstRow; row >= 0; ) {
+        const request = requests.get(key) ?? { database: group.table.database, unit, body: new LineBody() };
+        row = writeRows(request.body, { batch, row, unit }, this.#deps.requestBytes);
+        requests.set(key, request);
+        if (request.body.length < this.#deps.requestBytes) continue;
+        requests.delete(key);
+        await this.#send(request, signal);
+      }
     }
     for (const request of requests.values()) await this.#send(request, signal);
   }
