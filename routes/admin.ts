@@ -84,6 +84,8 @@ function registerListings(app: TypedApp, admin: Admin): void {
   app.get('/admin/failures', { schema: failures }, ({ query }) => answerOf(admin.failures(query)));
   const lanes = list('Tables with parked rows', schemas.listQuery, schemas.laneItem);
   app.get('/admin/lanes', { schema: lanes }, ({ query }) => answerOf(admin.lanes(query)));
+  const offenders = list('Who asked most for what was refused', schemas.offenderQuery, schemas.offenderItem);
+  app.get('/admin/offenders', { schema: offenders }, ({ query }) => answerOf(admin.offenders(query)));
 }
 
 function registerPlan(app: TypedApp, { admin, bodies, dataPlaneOk }: AdminRouteDeps, act: Act): void {

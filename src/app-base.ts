@@ -1,4 +1,5 @@
 /** What all parts of the app are given, and what opening them makes. Types only; see app.ts. */
+import type { Offenders } from './admin/offenders.ts';
 import type { Planner } from './admin/plan.ts';
 import type { Config } from './config.ts';
 import type { MeteredGuard } from './guard/guard.ts';
@@ -53,4 +54,5 @@ export interface Core {
   readonly keeping: Keeping | undefined;
   readonly watermarks: Watermarks;
   readonly plan: Planner;
+  readonly offenders: Offenders;
 }

@@ -1,4 +1,5 @@
 /** Opens everything behind the transports, in order: database, DDL queue, guard, flush queue, spool, ingest. */
+import { createOffenders } from './admin/offenders.ts';
 import type { Base, Core } from './app-base.ts';
 import { ackOf, ddlOptions, guardOptions } from './app-options.ts';
 import { createPlanner } from './app-plan.ts';
@@ -6,7 +7,7 @@ import { openWatermarks } from './app-protect.ts';
 import { NO_PARKING, openKeeping } from './app-spool.ts';
 import { type BacklogMonitor, createBacklogMonitor } from './ddl/backlog-monitor.ts';
 import { createDdlQueue } from './ddl/queue.ts';
-import { registerCoreGauges } from './gauges.ts';
+import { registerCoreGauges, registerOffenderGauges } from './gauges.ts';
 import { createGuard } from './guard/guard.ts';
 import { createPace } from './guard/pace.ts';
 import { createIngest, type IngestDeps } from './ingest.ts';
@@ -64,11 +65,23 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
   stack.push('flush queue', () => flush.close());
   registerCoreGauges(metrics, { queue, guard, flush });
   const keeping = spool && openKeeping(base, spool, { guard, flush, queue, values: sink.values });
-  const ingestDeps: IngestDeps = {
+  const writes = openIngest(base, { sink, guard, flush, keeping });
+  return { ...writes, databases: () => guard.databases(), flush, guard, queue, sql, keeping, watermarks };
+}
+
+/** What writes go through, and dry runs of them. */
+function openIngest(
+  base: Base,
+  { sink, guard, flush, keeping }: Pick<Core, 'guard' | 'flush' | 'keeping'> & { readonly sink: Sink },
+): Pick<Core, 'ingest' | 'plan' | 'offenders'> {
+  const { config, clock, batches, metrics } = base;
+  const offenders = createOffenders();
+  registerOffenderGauges(metrics, offenders);
+  const deps: IngestDeps = {
     guard,
     flush,
     clock,
-    batches: base.batches,
+    batches,
     values: sink.values,
     parking: keeping?.parking ?? NO_PARKING,
     parks: keeping !== undefined && config.spool.park,
@@ -78,11 +91,10 @@ export async function openCore(base: Base, openers: Openers): Promise<Core> {
     rejects: config.deadLetter.rejected ? keeping?.deadLetter : undefined,
     untold: keeping?.deadLetter,
     metrics: metrics.ingest,
+    refusedCreates: offenders,
   };
-  const plan = createPlanner(base, { ingest: ingestDeps, guard, ddl: sink.ddl });
-  const ingest = createIngest(ingestDeps);
-  const databases = (): ReturnType<Core['databases']> => guard.databases();
-  return { ingest, databases, flush, guard, queue, sql, keeping, watermarks, plan };
+  const plan = createPlanner(base, { ingest: deps, guard, ddl: sink.ddl });
+  return { ingest: createIngest(deps), plan, offenders };
 }
 
 /** Undefined: this database can't get too much to do. */

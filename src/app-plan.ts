@@ -79,6 +79,7 @@ function keepingNothing(deps: IngestDeps, note: Note): IngestDeps {
     rejects: undefined,
     untold: undefined,
     metrics: { rowsRejected() {}, rowsDeferred() {} },
+    refusedCreates: { note() {} },
   };
 }
 

@@ -25,8 +25,8 @@ export type CliAction =
   | { readonly kind: 'exit'; readonly exitCode: 0 | 2; readonly text: string };
 
 const USAGE = `Usage: sluice [options]
-       sluice status | tasks | failures | lanes | pause | resume | retry | forget | drain
-              | plan ...
+       sluice status | tasks | failures | lanes | offenders ...
+       sluice pause | resume | retry | forget | drain | plan ...
        sluice dead-letter ls | show | replay ...    (--help tells more)
        sluice access token | password NAME          (--help tells more)
 

@@ -37,3 +37,20 @@ export function registerCoreGauges(
   gauge('sluice_ddl_leader', '1 while this gateway leads.', () => Number(queue.stats().leader));
   gauge('sluice_ddl_live', '1 while the view of the store is current.', () => Number(queue.stats().live));
 }
+
+/** Registers the sizes of the counters of refused creates. */
+export function registerOffenderGauges(
+  metrics: Metrics,
+  offenders: { stats(): { readonly size: number; readonly replaced: number } },
+): void {
+  metrics.gauge(
+    'sluice_offenders_counted',
+    'Tables, clients and tenants whose refused creates are counted.',
+    () => offenders.stats().size,
+  );
+  metrics.counter(
+    'sluice_offenders_replaced_total',
+    'Times that one of them made room for another.',
+    () => offenders.stats().replaced,
+  );
+}

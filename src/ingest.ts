@@ -9,7 +9,7 @@ import { type Deferred, Submission, type VerdictCounts } from './ingest/submissi
 import type { DeferReason, Guard } from './model/admission.ts';
 import type { BatchPool } from './model/batch-pool.ts';
 import type { Clock } from './model/clock.ts';
-import type { Ingest, IngestContext, IngestResult } from './model/ingest.ts';
+import type { Ingest, IngestContext, IngestResult, RefusedCreates } from './model/ingest.ts';
 import type { PointBatch, TableGroup } from './model/point-batch.ts';
 import { checkValues } from './model/row-verdict.ts';
 import { type ValueRules, WriteError, type WriteFailure } from './model/sink.ts';
@@ -46,6 +46,7 @@ export interface IngestDeps {
   /** How long a write waits for what the log acknowledged before it. */
   readonly drainTimeoutMs: number;
   readonly metrics: IngestMetrics;
+  readonly refusedCreates: RefusedCreates;
   readonly random?: () => number;
 }
 
@@ -96,7 +97,7 @@ class IngestPath implements Ingest {
     const { rejects, untold } = this.deps;
     if (context.tellable === false) await this.keepUntold(submission, untold);
     else if (rejects !== undefined) await this.copyRejected(submission, rejects);
-    submission.count(this.deps.metrics);
+    submission.count(this.deps.metrics, this.deps.refusedCreates);
     return submission.result();
   }
 

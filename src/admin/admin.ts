@@ -8,9 +8,10 @@ import type { ControlledQueue } from '../model/ddl-control.ts';
 import type { ForgetScope } from '../model/ddl-queue.ts';
 import type { Logger } from '../model/logger.ts';
 import type { SpoolDisk, WriteLog } from '../model/spool.ts';
+import type { Offenders } from './offenders.ts';
 import { type Page, type PageQuery, pageOf } from './page.ts';
 import type { Planner } from './plan.ts';
-import type { FailureItem, LaneItem, Status, TaskItem } from './schemas.ts';
+import type { FailureItem, LaneItem, OffenderItem, OffenderQuery, Status, TaskItem } from './schemas.ts';
 
 /** Who acts: the principal's name and the peer's address. */
 export interface Actor {
@@ -34,6 +35,7 @@ export interface AdminDeps {
   readonly disk: Pick<SpoolDisk, 'lanes' | 'stats'> | undefined;
   readonly log: Pick<WriteLog, 'drained'> | undefined;
   readonly plan: Planner;
+  readonly offenders: Pick<Offenders, 'top'>;
   readonly clock: Pick<Clock, 'wallNow'>;
   readonly logger: Logger;
   readonly version: string;
@@ -45,6 +47,8 @@ export interface Admin {
   tasks(query: ListQuery): Page<TaskItem>;
   failures(query: ListQuery & { readonly class?: string | undefined }): Page<FailureItem>;
   lanes(query: ListQuery): Page<LaneItem>;
+  /** Who asked most for what was refused, most first; in one page. */
+  offenders(query: OffenderQuery): Page<OffenderItem>;
   /** What a write of this body would do; nothing is changed. */
   readonly plan: Planner;
   /** Drops negative results; answers how many. @throws {GatewayError} unavailable */
@@ -96,6 +100,12 @@ export function createAdmin(deps: AdminDeps): Admin {
       }
       return pageOf(items, keyOf, query);
     },
+    offenders: ({ by, limit }) => ({
+      items: deps.offenders.top(by, limit).map(({ key, count: refused, excess }) => {
+        return { ...offenderOf(by, key), refused, excess };
+      }),
+      next: undefined,
+    }),
     plan: deps.plan,
     forget: (scope, actor, signal) =>
       audited(deps, actor, { action: 'forget', scope }, () => queue.forget(scope, signal)),
@@ -151,6 +161,12 @@ function failureOf({
   readonly leftMs: number;
 }): FailureItem['failures'][number] {
   return { class: failureClass, code, message, attempts, nextTryInMs: Math.ceil(leftMs) };
+}
+
+function offenderOf(by: OffenderQuery['by'], key: string): Partial<OffenderItem> {
+  if (by !== 'table') return { [by]: key };
+  const [database = '', table = ''] = key.split('\u0000');
+  return { database, table };
 }
 
 function isWanted(item: { database: string; table: string | undefined }, query: ListQuery): boolean {

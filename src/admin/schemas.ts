@@ -48,6 +48,12 @@ export const planQuery = Type.Object({
   tenant: Type.Optional(name('whose share of the creates is used; by default that of the database')),
 });
 
+/** What refused creates are to be listed by. */
+export const offenderQuery = Type.Object({
+  by: Type.Enum(['table', 'client', 'tenant'], { default: 'table' }),
+  limit: Type.Integer({ minimum: 1, maximum: 1_000, default: 20 }),
+});
+
 const pause = Type.Object({ by: Type.String(), reason: Type.String(), since: Type.String() });
 
 /** GET /admin/status */
@@ -106,6 +112,16 @@ export const laneItem = Type.Object({
   ageMs: Type.Integer(),
 });
 
+/** An item of GET /admin/offenders; which names it has is by what was asked for. */
+export const offenderItem = Type.Object({
+  database: Type.Optional(Type.String()),
+  table: Type.Optional(Type.String()),
+  client: Type.Optional(Type.String()),
+  tenant: Type.Optional(Type.String()),
+  refused: Type.Integer({ description: 'never too few' }),
+  excess: Type.Integer({ description: 'by how many it may be too many' }),
+});
+
 /** POST /admin/plan; each list has the first `MAX_LISTED` items. */
 export const planAnswer = Type.Object({
   malformed: nullable(Type.String({ description: 'why the body as a whole is refused' })),
@@ -159,6 +175,8 @@ export type Status = Static<typeof statusAnswer>;
 export type TaskItem = Static<typeof taskItem>;
 export type FailureItem = Static<typeof failureItem>;
 export type LaneItem = Static<typeof laneItem>;
+export type OffenderItem = Static<typeof offenderItem>;
+export type OffenderQuery = Static<typeof offenderQuery>;
 export type PlanQuery = Static<typeof planQuery>;
 export type PlanAnswer = Static<typeof planAnswer>;
 

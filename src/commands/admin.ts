@@ -33,6 +33,7 @@ status     what holds at the moment
 tasks      open DDL tasks               [--database D] [--prefix P] [--limit N] [--cursor C]
 failures   negative results             likewise, and [--class permanent|transient]
 lanes      tables with parked rows      likewise, without --class
+offenders  who was refused most         [--by table|client|tenant] [--limit N]
 pause      stop all creates             --reason TEXT
 resume     let them go on
 retry      try a table again now        --database D --table T
@@ -67,6 +68,7 @@ const COMMANDS: ReadonlyMap<string, CommandRule> = new Map<string, CommandRule>(
   ['tasks', { method: 'GET', own: LISTING }],
   ['failures', { method: 'GET', own: [...LISTING, 'class'] }],
   ['lanes', { method: 'GET', own: LISTING }],
+  ['offenders', { method: 'GET', own: ['by', 'limit'] }],
   ['pause', { method: 'POST', own: ['reason'] }],
   ['resume', { method: 'POST', own: [] }],
   ['retry', { method: 'POST', own: ['database', 'table'] }],

@@ -3,9 +3,10 @@
  * marked in the batch (`skip`), verdicts are kept by row. Used by ingest.ts.
  */
 import type { Admission, AdmitContext, DeferReason, RejectReason, Verdict } from '../model/admission.ts';
-import { type IngestResult, MAX_REFUSALS, type RowRefusal } from '../model/ingest.ts';
+import { type IngestResult, MAX_REFUSALS, type RefusedCreates, type RowRefusal } from '../model/ingest.ts';
 import type { PointBatch, TableGroup } from '../model/point-batch.ts';
 import { type Rejected, verdictOf } from '../model/row-verdict.ts';
+import type { Table } from '../model/series.ts';
 import type { RecordHead } from '../model/spool.ts';
 
 /** A verdict on rows that are to be sent again, or parked. */
@@ -23,6 +24,25 @@ const ANOTHER_REFUSED: Rejected = {
   message: 'not stored, because another point of the request was refused',
 };
 
+/** Refusals of something new for a reason that lies with whoever asks for it, not with the state of a part. */
+const CREATE_REASONS: ReadonlySet<RejectReason | DeferReason> = new Set([
+  'type_conflict',
+  'auto_create_off',
+  'no_create_right',
+  'denied_name',
+  'not_allowed',
+  'impossible_name',
+  'reserved_column',
+  'table_budget',
+  'column_budget',
+  'database_budget',
+  'ddl_failed',
+  'ddl_backoff',
+  'throttled',
+  'request_cap',
+  'queue_full',
+]);
+
 /** See the module comment. */
 export class Submission {
   readonly batch: PointBatch;
@@ -33,6 +53,7 @@ export class Submission {
   /** By row; undefined before there is one. A parked row has none. */
   private verdicts: (Verdict | undefined)[] | undefined;
   private toPark: number[] = [];
+  private refusedCreates: Table[] | undefined;
   private parked = 0;
 
   constructor(batch: PointBatch, context: AdmitContext, head: RecordHead, parks: boolean) {
@@ -63,6 +84,7 @@ export class Submission {
    */
   apply(group: TableGroup, admission: Admission): void {
     if (admission.refused === undefined && admission.parts.size === 0) return;
+    this.noteCreate(group, admission);
     const { batch } = this;
     let deferred: Deferred | undefined;
     for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
@@ -76,6 +98,7 @@ export class Submission {
 
   /** Takes out only the rows of a group that can never pass, then all others with `verdict`. */
   applyToHeld(group: TableGroup, admission: Admission | undefined, verdict: Deferred): void {
+    if (admission !== undefined) this.noteCreate(group, admission);
     const { batch } = this;
     for (let row = group.firstRow; row >= 0; row = batch.nextRow[row] as number) {
       if (batch.skip[row] !== 0) continue;
@@ -150,7 +173,9 @@ export class Submission {
     return found;
   }
 
-  count(counts: VerdictCounts): void {
+  /** Counts the rows that were refused or held back, and tells of the creates. */
+  count(counts: VerdictCounts, creates: RefusedCreates): void {
+    if (this.refusedCreates !== undefined) creates.note(this.refusedCreates, this.context);
     const rejected = new Map<RejectReason, number>();
     const deferred = new Map<DeferReason, number>();
     for (const verdict of this.verdicts ?? []) {
@@ -185,6 +210,10 @@ export class Submission {
     return { stored, parked, rejected, refusals, deferred, deferral: deferral && deferralOf(deferral) };
   }
 
+  private noteCreate({ table }: TableGroup, admission: Admission): void {
+    if (refusesCreate(admission)) (this.refusedCreates ??= []).push(table);
+  }
+
   private takeOut(row: number, verdict: Verdict, parks: boolean): void {
     const verdicts = (this.verdicts ??= []);
     // A table may have its first row anywhere, and an array that grows by leaps becomes a hash table.
@@ -197,4 +226,10 @@ export class Submission {
 
 function deferralOf({ reason, message, retryAfterMs }: Deferred): NonNullable<IngestResult['deferral']> {
   return { reason, message, retryAfterMs };
+}
+
+function refusesCreate({ refused, parts }: Admission): boolean {
+  if (refused !== undefined) return CREATE_REASONS.has(refused.reason);
+  for (const { reason } of parts.values()) if (CREATE_REASONS.has(reason)) return true;
+  return false;
 }

@@ -1,6 +1,7 @@
 /** What the transports (HTTP routes, TCP lines) ask of the one ingest path. */
 import type { DeferReason, RejectReason } from './admission.ts';
 import type { PointBatch } from './point-batch.ts';
+import type { Table } from './series.ts';
 import type { TableSource } from './table.ts';
 
 /** Who sends, and how patient the sender is. */
@@ -52,6 +53,12 @@ export interface IngestResult {
   readonly deferred: number;
   /** The first deferral met; undefined when `deferred` is 0. */
   readonly deferral: Deferral | undefined;
+}
+
+/** Is told which creates were refused, and to whom. */
+export interface RefusedCreates {
+  /** Once per request that has some: its tables of which something may not be made, or not now. */
+  note(tables: readonly Table[], sender: Pick<IngestContext, 'askedBy' | 'tenant'>): void;
 }
 
 /** More refusals than this are counted, not listed. */

@@ -3,13 +3,15 @@
  * taking turns, and inside a tenant the first to come goes first. A lane that was taken is at work until it is sent
  * back to wait, to the end of the line, or away. Nothing here looks at all lanes; made and called by lane-drainer.ts.
  */
-import { type Timed, TimedHeap } from './lane-heap.ts';
+import { Heap, type Placed } from '../util/heap.ts';
 
 /** Where a lane is; changed by the schedule alone. */
 export type LanePhase = 'waiting' | 'ready' | 'working';
 
 /** A lane on the schedule. */
-export interface LaneTurn extends Timed {
+export interface LaneTurn extends Placed {
+  /** When it is to stop waiting; changed only while it does not. */
+  dueMs: number;
   /** `tableKey` of its table. */
   readonly key: string;
   readonly tenant: string;
@@ -21,7 +23,7 @@ export interface LaneTurn extends Timed {
 /** See the module comment. */
 export class LaneSchedule<T extends LaneTurn> {
   private readonly lanes = new Map<string, T>();
-  private readonly waiting = new TimedHeap<T>();
+  private readonly waiting = new Heap<T>(({ dueMs }) => dueMs);
   private readonly tenants = new Map<string, Line<T>>();
   private readonly line = new Line<Line<T>>();
   /** Lanes whose time has come. */

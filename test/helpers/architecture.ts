@@ -151,7 +151,7 @@ const RULES: ReadonlyMap<string, PartRule> = new Map(
       packages: ['pino'],
       builtins: ['node:events'],
     },
-    'src/admin': { parts: STAGE, packages: ['typebox'], builtins: [] },
+    'src/admin': { parts: STAGE, packages: ['typebox'], builtins: ['node:crypto'] },
     routes: {
       parts: [...STAGE, 'src/http', 'src/admin'],
       packages: ['fastify', '@fastify/type-provider-typebox', 'typebox'],

@@ -39,6 +39,8 @@ export interface IngestRig {
   readonly dead: readonly DeadRows[];
   readonly ingest: Ingest;
   readonly counted: readonly string[];
+  /** Who was refused a create of what. */
+  readonly blamed: readonly string[];
   /** A batch with these lines; they are without their newline. */
   readonly parse: (...lines: readonly string[]) => PointBatch;
   /** What a request with these lines comes to. */
@@ -80,6 +82,7 @@ const shared = createTestParser();
 export function createIngestRig(setup: IngestSetup = {}): IngestRig {
   const guard = new FakeGuard();
   const counted: string[] = [];
+  const blamed: string[] = [];
   const dead: DeadRows[] = [];
   const parts = {
     ...writing(setup.maxPendingBytes ?? 2 ** 20),
@@ -101,6 +104,9 @@ export function createIngestRig(setup: IngestSetup = {}): IngestRig {
     rejects: deadLetter,
     untold: deadLetter,
     random: () => 0.5,
+    refusedCreates: {
+      note: (tables, { askedBy }) => blamed.push(...tables.map(({ name }) => `${askedBy}: ${name}`)),
+    },
     metrics: {
       rowsRejected: (reason, rows) => counted.push(`rejected ${reason} ${rows}`),
       rowsDeferred: (reason, rows) => counted.push(`deferred ${reason} ${rows}`),
@@ -126,6 +132,7 @@ export function createIngestRig(setup: IngestSetup = {}): IngestRig {
     dead,
     ingest,
     counted,
+    blamed,
     parse,
     submit,
     send: (...lines) => submit(lines, {}),

@@ -9,7 +9,8 @@ describe('the commands over the admin API', () => {
     const folder = temporaryFolder(t);
     const { url } = await startGateway(t, folder);
     const run = (...args: string[]) => runGateway(folder, [...args, '--url', url]);
-    assert.deepEqual(await run('failures'), { code: 0, out: 'Nothing.\n' });
+    for (const listing of ['failures', 'offenders'])
+      assert.deepEqual(await run(listing), { code: 0, out: 'Nothing.\n' });
     assert.deepEqual(await run('pause', '--reason', 'maintenance'), { code: 0, out: 'changed  true\n' });
     const { code, out } = await run('status', '--json');
     const { paused } = JSON.parse(out) as { paused: { reason: string } };

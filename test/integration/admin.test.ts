@@ -32,6 +32,7 @@ const ROUTES: readonly (readonly ['GET' | 'POST', string])[] = [
   ['POST', 'resume'],
   ['POST', 'drain'],
   ['POST', 'plan?protocol=opentsdb'],
+  ['GET', 'offenders'],
 ];
 
 describe('the admin API', () => {
@@ -79,6 +80,20 @@ describe('the admin API', () => {
         { action: 'resume', by: 'anonymous', result: true },
       ],
     );
+  });
+
+  it('tells who asked most for what was refused, and of what', async (t) => {
+    const { url } = await startGateway(t, temporaryFolder(t), { SLUICE_POLICY_DENY: 'bad.*' });
+    for (const metric of ['bad.1', 'bad.2', 'bad.2', 'good'])
+      await post(`${url}/api/put?sync`, point(metric));
+    const listed = async (by: string) => (await get(`${url}/admin/offenders?by=${by}`)).json['items'];
+    const rest = { excess: 0, database: 'public' };
+    assert.deepEqual(await listed('table'), [
+      { ...rest, table: 'bad.2', refused: 2 },
+      { ...rest, table: 'bad.1', refused: 1 },
+    ]);
+    assert.deepEqual(await listed('tenant'), [{ tenant: 'public', refused: 3, excess: 0 }]);
+    assert.deepEqual(await listed('client'), [{ client: 'opentsdb 127.0.0.1', refused: 3, excess: 0 }]);
   });
 
   it('describes itself by OpenAPI 3.1, with all its routes', async (t) => {

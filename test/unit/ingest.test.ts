@@ -16,10 +16,12 @@ import {
   stored,
 } from '../helpers/ingest-rig.ts';
 
-let { clock, guard, writer, flush, ingest, counted, parse, send, unknown, answerBy } = createIngestRig();
+let { clock, guard, writer, flush, ingest, counted, blamed, parse, send, unknown, answerBy } =
+  createIngestRig();
 
 function make(setup?: IngestSetup): void {
-  ({ clock, guard, writer, flush, ingest, counted, parse, send, unknown, answerBy } = createIngestRig(setup));
+  ({ clock, guard, writer, flush, ingest, counted, blamed, parse, send, unknown, answerBy } =
+    createIngestRig(setup));
 }
 
 beforeEach(() => make());
@@ -49,6 +51,7 @@ describe('ingest', () => {
     });
     assert.deepEqual(writer.stored, ['ok', 'new']);
     assert.deepEqual(counted, ['rejected denied_name 2', 'deferred ddl_pending 1']);
+    assert.deepEqual(blamed, ['a test: bad']);
   });
 
   it('keeps out only the rows that use a refused tag set or field; what can never pass counts more', async () => {

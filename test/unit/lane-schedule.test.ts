@@ -2,43 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createLaneGate } from '../../src/spool/lane-gate.ts';
-import { TimedHeap } from '../../src/spool/lane-heap.ts';
 import { LaneSchedule, type LaneTurn } from '../../src/spool/lane-schedule.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 
 function turn(key: string, dueMs = 0, tenant = 'db'): LaneTurn {
   return { key, tenant, dueMs, place: 0, phase: 'waiting', woken: false };
 }
-
-describe('the heap of lanes', () => {
-  it('has the same first item as a sorted list, whatever is added and removed', () => {
-    const step = fc.oneof(
-      fc.record({ add: fc.integer({ min: 0, max: 20 }) }),
-      fc.record({ remove: fc.nat({ max: 50 }) }),
-    );
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
-        const heap = new TimedHeap<LaneTurn>();
-        const items: LaneTurn[] = [];
-        for (const one of steps) {
-          if ('add' in one) {
-            const item = turn('', one.add);
-            heap.add(item);
-            items.push(item);
-          } else if (items.length > 0) {
-            const [item] = items.splice(one.remove % items.length, 1);
-            heap.remove(item as LaneTurn);
-            assert.equal(item?.place, 0);
-          }
-          assert.equal(heap.size, items.length);
-          const least = items.length === 0 ? undefined : Math.min(...items.map(({ dueMs }) => dueMs));
-          assert.equal(heap.first?.dueMs, least);
-        }
-      }),
-      { numRuns: 500 },
-    );
-  });
-});
 
 describe('the schedule of lanes', () => {
   it('gives lanes their turn when they are due, not before', () => {
