@@ -80,6 +80,10 @@ function registerListings(app: TypedApp, admin: Admin): void {
   app.get('/admin/status', { schema: status }, () => admin.status());
   const tasks = list('Open DDL tasks', schemas.listQuery, schemas.taskItem);
   app.get('/admin/tasks', { schema: tasks }, ({ query }) => answerOf(admin.tasks(query)));
+  const tables = list('Tables known to this gateway', schemas.listQuery, schemas.tableItem);
+  app.get('/admin/tables', { schema: tables }, ({ query }) => answerOf(admin.tables(query)));
+  const policy = describe('What may be created', schemas.noQuery, schemas.policyAnswer);
+  app.get('/admin/policy', { schema: policy }, () => admin.policy());
   const failures = list('Negative results', schemas.failureQuery, schemas.failureItem);
   app.get('/admin/failures', { schema: failures }, ({ query }) => answerOf(admin.failures(query)));
   const lanes = list('Tables with parked rows', schemas.listQuery, schemas.laneItem);
@@ -109,6 +113,15 @@ function registerQueueActions(app: TypedApp, admin: Admin, act: Act): void {
   app.post('/admin/retry', { schema: retry }, async (request) => {
     const scope: ForgetScope = { kind: 'table', ...request.query };
     return { forgotten: await act(request, (actor, signal) => admin.forget(scope, actor, signal)) };
+  });
+  const cancel = describe('End an open task', schemas.cancelQuery, schemas.cancelledAnswer);
+  app.post('/admin/cancel', { schema: cancel }, async (request) => {
+    const { database, table } = request.query;
+    const ended = await act(request, (actor, signal) => admin.cancel({ database, table }, actor, signal));
+    if (ended === 'running') throw refusal(409, 'its statement runs, and can not be taken back');
+    if (ended === 'elsewhere')
+      throw refusal(409, `only the leader can: ${admin.status().leader ?? 'none now'}`);
+    return { cancelled: ended === 'cancelled' };
   });
   const pause = describe('Stop all creates, restarts included', schemas.pauseQuery, schemas.changedAnswer);
   app.post('/admin/pause', { schema: pause }, async (request) => {
@@ -150,7 +163,11 @@ function scopeOf(query: {
   return { kind, database, table: name };
 }
 
-/** In the form of Fastify's own errors about a request. */
 function badRequest(message: string): Error {
-  return Object.assign(new Error(message), { statusCode: 400 });
+  return refusal(400, message);
+}
+
+/** In the form of Fastify's own errors about a request. */
+function refusal(statusCode: 400 | 409, message: string): Error {
+  return Object.assign(new Error(message), { statusCode });
 }

@@ -29,7 +29,8 @@ export function registerAdmin(
   const { core, access, ...deps } = parts;
   if (access === OPEN_ACCESS && !isLoopback(config.listen.host)) return;
   const { disk, log } = core.keeping ?? {};
-  const admin = createAdmin({ ...core, disk, log, clock, logger, version: packageVersion() });
+  const { policy } = config;
+  const admin = createAdmin({ ...core, disk, log, policy, clock, logger, version: packageVersion() });
   void server.register(
     createAdminRoutes({ ...deps, admin, clock, dataPlaneOk: () => core.watermarks.dataPlaneOk }),
   );

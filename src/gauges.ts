@@ -1,13 +1,13 @@
 /** The gauges of the parts behind the transports, read at each scrape. */
 import type { MeteredGuard } from './guard/guard.ts';
 import type { Metrics } from './metrics.ts';
-import type { DdlQueue } from './model/ddl-queue.ts';
+import type { ControlledQueue } from './model/ddl-control.ts';
 import type { FlushQueue } from './sink/flush-queue.ts';
 
 /** Registers what the core's parts tell of themselves. */
 export function registerCoreGauges(
   metrics: Metrics,
-  { queue, guard, flush }: { queue: DdlQueue; guard: MeteredGuard; flush: FlushQueue },
+  { queue, guard, flush }: { queue: ControlledQueue; guard: MeteredGuard; flush: FlushQueue },
 ): void {
   const gauge: Metrics['gauge'] = (name, help, read) => metrics.gauge(name, help, read);
   gauge(
@@ -35,6 +35,9 @@ export function registerCoreGauges(
   gauge('sluice_ddl_max_open_tasks', 'Bound of the open tasks.', () => queue.stats().maxOpenTasks);
   gauge('sluice_ddl_outcomes', 'Outcomes kept in the store.', () => queue.stats().outcomes);
   gauge('sluice_ddl_leader', '1 while this gateway leads.', () => Number(queue.stats().leader));
+  gauge('sluice_ddl_paused', '1 while an operator has stopped all creates.', () =>
+    Number(queue.control.isPaused()),
+  );
   gauge('sluice_ddl_live', '1 while the view of the store is current.', () => Number(queue.stats().live));
 }
 

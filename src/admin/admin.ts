@@ -3,15 +3,13 @@
  * who did what and what came of it. Actions on the DDL queue concern the whole cluster, everything else this gateway.
  */
 import { GatewayError } from '../errors.ts';
-import type { Clock } from '../model/clock.ts';
-import type { ControlledQueue } from '../model/ddl-control.ts';
-import type { ForgetScope } from '../model/ddl-queue.ts';
+import type { Cancellation, ControlledQueue } from '../model/ddl-control.ts';
+import type { DdlTarget, ForgetScope } from '../model/ddl-queue.ts';
 import type { Logger } from '../model/logger.ts';
-import type { SpoolDisk, WriteLog } from '../model/spool.ts';
-import type { Offenders } from './offenders.ts';
-import { type Page, type PageQuery, pageOf } from './page.ts';
+import type { WriteLog } from '../model/spool.ts';
+import { createListings, type Listings, type ListingsDeps } from './listings.ts';
 import type { Planner } from './plan.ts';
-import type { FailureItem, LaneItem, OffenderItem, OffenderQuery, Status, TaskItem } from './schemas.ts';
+import type { PolicyAnswer, Status } from './schemas.ts';
 
 /** Who acts: the principal's name and the peer's address. */
 export interface Actor {
@@ -19,99 +17,67 @@ export interface Actor {
   readonly peer: string;
 }
 
-/** Which items of a listing are wanted; what is undefined is not asked about. */
-export interface ListQuery extends PageQuery {
-  readonly database?: string | undefined;
-  /** Of the table's name; a database itself has none. */
-  readonly prefix?: string | undefined;
-}
+/** What may be created, by the options of the same names. */
+export type Policy = {
+  readonly [K in keyof PolicyAnswer]: PolicyAnswer[K] extends string[] ? readonly string[] : PolicyAnswer[K];
+};
 
 /** What the admin API works with. */
-export interface AdminDeps {
+export interface AdminDeps extends ListingsDeps {
   readonly queue: ControlledQueue;
-  readonly guard: { stats(): { readonly tables: number } };
+  readonly guard: ListingsDeps['guard'] & { stats(): { readonly tables: number } };
+  /** As configured. */
+  readonly policy: Policy;
   readonly flush: { stats(): { readonly pendingBytes: number } };
-  /** Undefined: rows are not kept on disk. */
-  readonly disk: Pick<SpoolDisk, 'lanes' | 'stats'> | undefined;
   readonly log: Pick<WriteLog, 'drained'> | undefined;
   readonly plan: Planner;
-  readonly offenders: Pick<Offenders, 'top'>;
-  readonly clock: Pick<Clock, 'wallNow'>;
   readonly logger: Logger;
   readonly version: string;
 }
 
 /** See the module comment. Actions end with the signal and then throw its reason. */
-export interface Admin {
+export interface Admin extends Listings {
   status(): Status;
-  tasks(query: ListQuery): Page<TaskItem>;
-  failures(query: ListQuery & { readonly class?: string | undefined }): Page<FailureItem>;
-  lanes(query: ListQuery): Page<LaneItem>;
-  /** Who asked most for what was refused, most first; in one page. */
-  offenders(query: OffenderQuery): Page<OffenderItem>;
+  policy(): PolicyAnswer;
   /** What a write of this body would do; nothing is changed. */
   readonly plan: Planner;
   /** Drops negative results; answers how many. @throws {GatewayError} unavailable */
   forget(scope: ForgetScope, actor: Actor, signal: AbortSignal): Promise<number>;
   /** `reason` undefined: resume. Answers whether that changed anything. @throws {GatewayError} unavailable */
   setPause(reason: string | undefined, actor: Actor, signal: AbortSignal): Promise<boolean>;
+  /** Ends an open task. */
+  cancel(
+    target: Pick<DdlTarget, 'database' | 'table'>,
+    actor: Actor,
+    signal: AbortSignal,
+  ): Promise<Cancellation>;
   /** Resolves when what was acknowledged by the log is in the database, in a lane or in the dead letter. */
   drain(actor: Actor, signal: AbortSignal): Promise<void>;
 }
 
 /** Makes it; nothing of it has to be closed. */
 export function createAdmin(deps: AdminDeps): Admin {
-  const { queue, disk, clock } = deps;
+  const { queue } = deps;
   const { control } = queue;
-  const age = (atMs: number): number => Math.max(0, Math.round(clock.wallNow() - atMs));
 
   return {
+    ...createListings(deps),
     status: () => statusOf(deps),
-    tasks: (query) =>
-      pageOf(
-        control
-          .list()
-          .tasks.filter((task) => isWanted(task, query))
-          .map(({ atMs, table, ...task }) => {
-            return { ...task, table: table ?? null, columns: [...task.columns], ageMs: age(atMs) };
-          }),
-        keyOf,
-        query,
-      ),
-    failures: (query) =>
-      pageOf(
-        control
-          .list()
-          .negatives.filter((negative) => isWanted(negative, query))
-          .map(({ table, failures, ...rest }) => {
-            const wanted = failures.filter((failure) => (query.class ?? failure.class) === failure.class);
-            return { ...rest, table: table ?? null, failures: wanted.map(failureOf) };
-          })
-          .filter(({ failures }) => failures.length > 0),
-        keyOf,
-        query,
-      ),
-    lanes(query) {
-      const items: LaneItem[] = [];
-      for (const { name, rows, bytes, oldestAtMs } of disk?.lanes() ?? []) {
-        if (name === undefined || !isWanted(name, query)) continue;
-        const { tenant, database, table } = name;
-        items.push({ tenant, database, table, rows, bytes, ageMs: oldestAtMs ? age(oldestAtMs) : 0 });
-      }
-      return pageOf(items, keyOf, query);
+    policy() {
+      const { allow, allowDatabases, deny, denyDatabases, ...rest } = deps.policy;
+      const lists = { allow: [...allow], allowDatabases: [...allowDatabases] };
+      return { ...rest, ...lists, deny: [...deny], denyDatabases: [...denyDatabases] };
     },
-    offenders: ({ by, limit }) => ({
-      items: deps.offenders.top(by, limit).map(({ key, count: refused, excess }) => {
-        return { ...offenderOf(by, key), refused, excess };
-      }),
-      next: undefined,
-    }),
     plan: deps.plan,
     forget: (scope, actor, signal) =>
       audited(deps, actor, { action: 'forget', scope }, () => queue.forget(scope, signal)),
     setPause: (reason, actor, signal) =>
       audited(deps, actor, { action: reason === undefined ? 'resume' : 'pause', reason }, () =>
         control.setPause(reason === undefined ? undefined : { by: actor.name, reason }, signal),
+      ),
+    cancel: ({ database, table }, actor, signal) =>
+      audited(deps, actor, { action: 'cancel', database, table }, () =>
+        control.cancel({ database, table }, actor.name, signal),
       ),
     drain: (actor, signal) =>
       audited(deps, actor, { action: 'drain' }, async () => {
@@ -145,38 +111,6 @@ function statusOf({ queue, guard, flush, disk, version }: AdminDeps): Status {
 
 function pausedOf({ by, reason, atMs }: { by: string; reason: string; atMs: number }): Status['paused'] {
   return { by, reason, since: new Date(atMs).toISOString() };
-}
-
-function failureOf({
-  class: failureClass,
-  code,
-  message,
-  attempts,
-  leftMs,
-}: {
-  readonly class: string;
-  readonly code: string;
-  readonly message: string;
-  readonly attempts: number;
-  readonly leftMs: number;
-}): FailureItem['failures'][number] {
-  return { class: failureClass, code, message, attempts, nextTryInMs: Math.ceil(leftMs) };
-}
-
-function offenderOf(by: OffenderQuery['by'], key: string): Partial<OffenderItem> {
-  if (by !== 'table') return { [by]: key };
-  const [database = '', table = ''] = key.split('\u0000');
-  return { database, table };
-}
-
-function isWanted(item: { database: string; table: string | undefined }, query: ListQuery): boolean {
-  if (query.database !== undefined && item.database !== query.database) return false;
-  return query.prefix === undefined || item.table?.startsWith(query.prefix) === true;
-}
-
-/** The database itself comes before its tables; no name holds NUL. */
-function keyOf({ database, table }: { readonly database: string; readonly table: string | null }): string {
-  return table === null ? database : `${database}\u0000${table}`;
 }
 
 async function audited<T>(

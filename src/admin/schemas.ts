@@ -29,6 +29,10 @@ export const forgetQuery = Type.Object({
   prefix: Type.Optional(name('beginning of table names; empty: all of the database')),
 });
 export const retryQuery = Type.Object({ database: name('database of the table'), table: name('the table') });
+export const cancelQuery = Type.Object({
+  database: name('database of the task'),
+  table: Type.Optional(name('its table; without: the database itself')),
+});
 export const pauseQuery = Type.Object({
   reason: Type.String({ minLength: 1, maxLength: 256, description: 'why, for people' }),
 });
@@ -83,13 +87,42 @@ export const statusAnswer = Type.Object({
 const column = Type.Object({ name: Type.String(), kind: Type.String(), type: Type.String() });
 const target = { tenant: Type.String(), database: Type.String(), table };
 
-/** An item of GET /admin/tasks, /admin/failures, /admin/lanes. */
+/** An item of GET /admin/tasks, /admin/tables, /admin/failures, /admin/lanes. */
 export const taskItem = Type.Object({
   ...target,
   columns: Type.Array(column),
   askedBy: Type.String(),
   gateway: Type.String(),
   ageMs: Type.Integer(),
+  progress: nullable(
+    Type.Object(
+      {
+        state: Type.String(),
+        attempts: Type.Integer(),
+        lastError: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+      },
+      { description: 'null: only the leader knows' },
+    ),
+  ),
+});
+export const tableItem = Type.Object({
+  database: Type.String(),
+  table: Type.String(),
+  columns: Type.Array(column),
+  seenMs: Type.Integer({ description: 'how long ago the database described it' }),
+});
+
+/** GET /admin/policy: the options of the same names. */
+const names = Type.Array(Type.String());
+export const policyAnswer = Type.Object({
+  autoCreate: Type.String(),
+  allow: names,
+  allowDatabases: names,
+  deny: names,
+  denyDatabases: names,
+  maxDatabases: Type.Integer({ description: '0: no limit' }),
+  maxTablesPerDatabase: Type.Integer({ description: '0: no limit' }),
+  maxColumnsPerTable: Type.Integer({ description: '0: no limit' }),
 });
 export const failureItem = Type.Object({
   ...target,
@@ -168,11 +201,14 @@ export function pageAnswer<T extends TSchema>(item: T) {
 /** What actions answer. */
 export const changedAnswer = Type.Object({ changed: Type.Boolean() });
 export const forgottenAnswer = Type.Object({ forgotten: Type.Integer() });
+export const cancelledAnswer = Type.Object({ cancelled: Type.Boolean() });
 export const drainedAnswer = Type.Object({ drained: Type.Boolean(), pendingBytes: Type.Integer() });
 
 /** Answers as TypeScript has them. */
 export type Status = Static<typeof statusAnswer>;
 export type TaskItem = Static<typeof taskItem>;
+export type TableItem = Static<typeof tableItem>;
+export type PolicyAnswer = Static<typeof policyAnswer>;
 export type FailureItem = Static<typeof failureItem>;
 export type LaneItem = Static<typeof laneItem>;
 export type OffenderItem = Static<typeof offenderItem>;

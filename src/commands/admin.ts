@@ -31,13 +31,16 @@ Shows and steers a running gateway.
 
 status     what holds at the moment
 tasks      open DDL tasks               [--database D] [--prefix P] [--limit N] [--cursor C]
-failures   negative results             likewise, and [--class permanent|transient]
-lanes      tables with parked rows      likewise, without --class
+tables     tables known                 as tasks
+policy     what may be created
+failures   negative results             as tasks, and [--class permanent|transient]
+lanes      tables with parked rows      as tasks
 offenders  who was refused most         [--by table|client|tenant] [--limit N]
 pause      stop all creates             --reason TEXT
 resume     let them go on
 retry      try a table again now        --database D --table T
 forget     drop negative results        --all | --database D (--table T | --prefix P)
+cancel     end an open task             --database D [--table T]
 drain      wait for the write log
 plan       what a write would do        FILE|- --protocol opentsdb|influx
                                         [--db D] [--precision P] [--tenant T]
@@ -66,6 +69,8 @@ interface CommandRule {
 const COMMANDS: ReadonlyMap<string, CommandRule> = new Map<string, CommandRule>([
   ['status', { method: 'GET', own: [] }],
   ['tasks', { method: 'GET', own: LISTING }],
+  ['tables', { method: 'GET', own: LISTING }],
+  ['policy', { method: 'GET', own: [] }],
   ['failures', { method: 'GET', own: [...LISTING, 'class'] }],
   ['lanes', { method: 'GET', own: LISTING }],
   ['offenders', { method: 'GET', own: ['by', 'limit'] }],
@@ -73,6 +78,7 @@ const COMMANDS: ReadonlyMap<string, CommandRule> = new Map<string, CommandRule>(
   ['resume', { method: 'POST', own: [] }],
   ['retry', { method: 'POST', own: ['database', 'table'] }],
   ['forget', { method: 'POST', own: ['all', 'database', 'table', 'prefix'] }],
+  ['cancel', { method: 'POST', own: ['database', 'table'] }],
   ['drain', { method: 'POST', own: [] }],
   ['plan', { method: 'POST', own: ['protocol', 'db', 'precision', 'tenant'], hasBody: true }],
 ]);

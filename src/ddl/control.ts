@@ -4,12 +4,20 @@
  */
 import { GatewayError } from '../errors.ts';
 import type { Clock } from '../model/clock.ts';
-import type { DdlControl, HeldBreaker, NegativeResult, OpenTask } from '../model/ddl-control.ts';
+import type {
+  Cancellation,
+  DdlControl,
+  HeldBreaker,
+  NegativeResult,
+  OpenTask,
+} from '../model/ddl-control.ts';
+import { unlessAborted } from '../util/abort.ts';
 import { decodeValue, encodeValue, type LeadValue, targetOf } from './codec.ts';
 import type { DdlKeys } from './keys.ts';
 import type { Reflector } from './reflector.ts';
 import { absent, type Store, storeErrorKind, type Txn } from './store.ts';
 import type { DdlView } from './view.ts';
+import type { Worker } from './worker.ts';
 
 /** What the controls work with. */
 export interface DdlControlDeps {
@@ -17,11 +25,19 @@ export interface DdlControlDeps {
   readonly keys: DdlKeys;
   readonly view: DdlView;
   readonly reflector: Pick<Reflector, 'reached'>;
+  readonly worker: Pick<Worker, 'progress' | 'cancel'>;
   readonly clock: Clock;
 }
 
 /** Makes the controls; nothing of them has to be closed. */
-export function createDdlControl({ store, keys, view, reflector, clock }: DdlControlDeps): DdlControl {
+export function createDdlControl({
+  store,
+  keys,
+  view,
+  reflector,
+  worker,
+  clock,
+}: DdlControlDeps): DdlControl {
   return {
     leader() {
       const { lead } = view;
@@ -30,7 +46,7 @@ export function createDdlControl({ store, keys, view, reflector, clock }: DdlCon
     isPaused: () => view.pauseKey !== undefined,
     pause: () => view.pause ?? (view.pauseKey && UNREADABLE),
     list: () => ({
-      tasks: openTasks(view),
+      tasks: openTasks(view, worker),
       negatives: negatives(view, clock.now()),
       breakers: breakers(view, clock.now()),
     }),
@@ -52,15 +68,22 @@ export function createDdlControl({ store, keys, view, reflector, clock }: DdlCon
         throw new GatewayError('unavailable', message, { cause: error });
       }
     },
+    async cancel({ database, table }, by, signal): Promise<Cancellation> {
+      const task = view.tasks.get(keys.task(database, table));
+      if (task === undefined) return 'none';
+      const cancelling = worker.cancel(task.value.nonce, `cancelled by ${by}`);
+      return (await unlessAborted(cancelling, signal)) ?? 'elsewhere';
+    },
   };
 }
 
 const UNREADABLE = { by: 'unknown', reason: 'written by another version of the gateway', atMs: 0 };
 
-function openTasks({ tasks }: DdlView): OpenTask[] {
+function openTasks({ tasks }: DdlView, worker: Pick<Worker, 'progress'>): OpenTask[] {
   return Array.from(tasks.values(), ({ value }) => {
-    const { source, columns, askedBy, gateway, atMs } = value;
-    return { ...targetOf(value), source, columns, askedBy, gateway, atMs };
+    const { source, columns, askedBy, gateway, atMs, nonce } = value;
+    const progress = worker.progress(nonce);
+    return { ...targetOf(value), source, columns, askedBy, gateway, atMs, progress };
   });
 }
 

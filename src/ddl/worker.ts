@@ -4,15 +4,17 @@
  * for its next attempt; the store knows none of this, so a new leader begins afresh.
  */
 import type { Clock } from '../model/clock.ts';
+import type { TaskProgress } from '../model/ddl-control.ts';
 import type { Logger } from '../model/logger.ts';
 import { createAbortController } from '../util/abort.ts';
 import { exponentialMs, jitterMs, type Random } from '../util/backoff.ts';
 import { createDeferred } from '../util/deferred.ts';
 import type { TaskValue } from './codec.ts';
-import type { Completer, Ending, TermScope } from './completer.ts';
+import type { Completer, Completion, Ending, TermScope } from './completer.ts';
 import type { DdlRunner } from './ddl-runner.ts';
 import type { Endings } from './endings.ts';
 import { FairQueue } from './fair-queue.ts';
+import { countAttempt, createJob, inOrder, type Job } from './job.ts';
 import type { TurnLimiter } from './limiter.ts';
 import type { DdlMetrics } from './metrics.ts';
 import type { Probation } from './probation.ts';
@@ -36,13 +38,6 @@ export interface WorkerDeps {
   readonly retryBaseMs: number;
   readonly retryMaxMs: number;
   readonly taskMaxAgeMs: number;
-}
-
-interface Job {
-  readonly task: Entry<TaskValue>;
-  readonly addedMs: number;
-  state: 'ready' | 'running' | 'waiting';
-  attempts: number;
 }
 
 interface Term extends TermScope {
@@ -116,18 +111,29 @@ export class Worker {
     for (const job of term.jobs.values()) {
       const old = clock.now() - job.addedMs > taskMaxAgeMs;
       if (!old || job.state === 'running' || !this.#mayStart(term)) continue;
-      term.ready.remove(job.task.value.tenant, job);
-      job.state = 'running';
       const seconds = Math.round(taskMaxAgeMs / 1_000);
       this.#deps.metrics.swept('task');
-      const message = `not done within ${seconds} s`;
-      const ending = this.#deps.endings.failed(job.task, {
-        code: 'TASK_EXPIRED',
-        message,
-        attempts: job.attempts,
-      });
-      await this.#finish(job, ending, term);
+      await this.#giveUp(job, { code: 'TASK_EXPIRED', message: `not done within ${seconds} s` }, term);
     }
+  }
+
+  /** What this gateway, as leader, knows of a task; undefined: it does not lead, or has not seen it yet. */
+  progress(nonce: string): TaskProgress | undefined {
+    const job = this.#term?.jobs.get(nonce);
+    return job && { state: job.state, attempts: job.attempts, lastError: job.lastError };
+  }
+
+  /**
+   * Ends a task that does not run, as failed for now; also while creates are paused. A statement that was sent can't be
+   * taken back. Undefined: this gateway does not lead, or has not seen the task yet.
+   */
+  async cancel(nonce: string, message: string): Promise<'cancelled' | 'running' | undefined> {
+    const term = this.#term;
+    const job = term?.jobs.get(nonce);
+    if (term === undefined || job === undefined) return undefined;
+    if (job.state === 'running') return 'running';
+    const completion = await this.#giveUp(job, { code: 'CANCELLED', message }, term);
+    return completion === 'completed' ? 'cancelled' : undefined;
   }
 
   /** Starts nothing more and waits for what runs; after `signal` statements are cut off. Idempotent. */
@@ -151,7 +157,7 @@ export class Worker {
   }
 
   #add(term: Term, task: Entry<TaskValue>): void {
-    const job: Job = { task, addedMs: this.#deps.clock.now(), state: 'ready', attempts: 0 };
+    const job = createJob(task, this.#deps.clock.now());
     term.jobs.set(task.value.nonce, job);
     term.ready.push(task.value.tenant, job);
   }
@@ -221,9 +227,9 @@ export class Worker {
   async #work(job: Job, term: Term, onUnclear: () => void): Promise<void> {
     const { view, endings, runner, metrics, clock } = this.#deps;
     const breaker = view.breakerOf(job.task.value.tenant);
-    if (breaker !== undefined) return this.#finish(job, { kind: 'drain', breaker }, term);
+    if (breaker !== undefined) return void (await this.#finish(job, { kind: 'drain', breaker }, term));
     const known = endings.known(job.task);
-    if (known !== undefined) return this.#finish(job, known, term);
+    if (known !== undefined) return void (await this.#finish(job, known, term));
     const beganMs = clock.now();
     const result = await runner.attempt(job.task.value, {
       mayAct: () => this.#mayStart(term),
@@ -236,7 +242,7 @@ export class Worker {
     });
     metrics.attempted(result.kind, clock.now() - beganMs);
     if (result.kind === 'abandoned') return this.#ready(job, term);
-    const ending = endings.after(job.task, result, ++job.attempts);
+    const ending = endings.after(job.task, result, countAttempt(job, result));
     if (ending === 'later') void this.#retryLater(job, term);
     else await this.#finish(job, ending, term);
   }
@@ -261,13 +267,21 @@ export class Worker {
     this.pump();
   }
 
-  async #finish(job: Job, ending: Ending, term: Term): Promise<void> {
+  /** Ends a task that does not run, without another attempt. */
+  #giveUp(
+    job: Job,
+    words: { readonly code: string; readonly message: string },
+    term: Term,
+  ): Promise<Completion> {
+    term.ready.remove(job.task.value.tenant, job);
+    job.state = 'running';
+    return this.#finish(job, this.#deps.endings.failed(job.task, { ...words, attempts: job.attempts }), term);
+  }
+
+  async #finish(job: Job, ending: Ending, term: Term): Promise<Completion> {
     const completion = await this.#deps.completer.complete(job.task, ending, term);
     if (completion === 'unsure') this.#ready(job, term);
     else term.jobs.delete(job.task.value.nonce);
+    return completion;
   }
-}
-
-function inOrder(tasks: Entry<TaskValue>[]): Entry<TaskValue>[] {
-  return tasks.sort((a, b) => a.create - b.create);
 }

@@ -32,6 +32,8 @@ const TICK_MS = 1_000;
 export interface MeteredGuard extends Guard {
   /** Names of the databases there are, at most a minute old; undefined when the database does not answer. */
   databases(): Promise<readonly string[] | undefined>;
+  /** The tables that are known to exist; not to be held over a change. */
+  known(): Iterable<KnownTable>;
   /** A guard that makes nothing, for one dry run; see plan.ts. */
   plan(seen: PlanSeen): Guard;
   stats(): GuardStats;
@@ -77,6 +79,7 @@ export function createGuard(options: GuardOptions, deps: GuardDeps): MeteredGuar
     recall: (group) => recall.find(group),
     admit: (group, context) => admitter.admit(group, context),
     databases: () => budget.databases(),
+    known: () => registry.known(),
     plan: (seen) => createPlanGuard(options, { ...parts, throttle }, seen),
     invalidate: ({ database, name }) => registry.invalidate({ database, table: name }),
     close: () => (closed ??= shutDown()),

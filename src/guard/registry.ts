@@ -102,6 +102,11 @@ export class Registry {
     return this.#tables.peek(key);
   }
 
+  /** All entries, the least recently used last. */
+  known(): Iterable<KnownTable> {
+    return this.#tables.values();
+  }
+
   /** True when the database said, within `trustMs`, that the table does not exist. */
   isAbsent(key: string): boolean {
     return this.#absent.get(shortKey(key)) === true;

@@ -6,7 +6,23 @@ export interface OpenTask extends DdlRequest {
   /** The gateway that put it, and when by its wall clock. */
   readonly gateway: string;
   readonly atMs: number;
+  /** Undefined: this gateway does not lead, and only the leader knows. */
+  readonly progress: TaskProgress | undefined;
 }
+
+/** How far the leader is with a task, in its present term. */
+export interface TaskProgress {
+  readonly state: 'ready' | 'running' | 'waiting';
+  readonly attempts: number;
+  /** Undefined: no attempt has failed yet. */
+  readonly lastError: { readonly code: string; readonly message: string } | undefined;
+}
+
+/**
+ * How an attempt to cancel a task ended. `none`: there is no such task. `running`: its statement can't be taken back.
+ * `elsewhere`: another gateway leads, and only the leader ends tasks.
+ */
+export type Cancellation = 'cancelled' | 'none' | 'running' | 'elsewhere';
 
 /** A failure that holds. */
 export interface HeldBack {
@@ -55,6 +71,15 @@ export interface DdlControl {
    * that changed anything. Statements that run are not cut off. @throws {GatewayError} unavailable: ask again.
    */
   setPause(pause: Omit<Pause, 'atMs'> | undefined, signal: AbortSignal): Promise<boolean>;
+  /**
+   * Ends an open task with a transient failure that says who did it, so that it is not asked for again at once.
+   * `signal` ends the waiting, not the cancelling.
+   */
+  cancel(
+    target: Pick<DdlTarget, 'database' | 'table'>,
+    by: string,
+    signal: AbortSignal,
+  ): Promise<Cancellation>;
 }
 
 /** A queue with its controls. */

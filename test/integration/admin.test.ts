@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { createAdminRoutes } from '../../routes/admin.ts';
 import type { Admin } from '../../src/admin/admin.ts';
-import type { Principal } from '../../src/model/access.ts';
+import { type Access, OPEN_ACCESS, type Principal } from '../../src/model/access.ts';
+import type { Cancellation } from '../../src/model/ddl-control.ts';
 import { post, startGateway, temporaryFolder } from '../helpers/gateway.ts';
 import { startServer } from '../helpers/http-server.ts';
 
@@ -33,7 +34,22 @@ const ROUTES: readonly (readonly ['GET' | 'POST', string])[] = [
   ['POST', 'drain'],
   ['POST', 'plan?protocol=opentsdb'],
   ['GET', 'offenders'],
+  ['GET', 'tables'],
+  ['GET', 'policy'],
+  ['POST', 'cancel?database=d&table=t'],
 ];
+
+/** The routes alone. */
+async function serve(t: TestContext, admin: Admin, access: Access = OPEN_ACCESS) {
+  const { app } = await startServer(t, {
+    access,
+    routes: ({ app: server, closing: { signal }, ...rest }) => {
+      const deps = { ...rest, admin, dataPlaneOk: () => true, closing: signal };
+      void server.register(createAdminRoutes(deps));
+    },
+  });
+  return app;
+}
 
 describe('the admin API', () => {
   it('refuses every route to those who lack the right, and does nothing for them', async (t) => {
@@ -43,13 +59,7 @@ describe('the admin API', () => {
       [undefined, 401],
     ] as const) {
       const nothing = new Proxy({}, { get: () => assert.fail }) as Admin;
-      const { app } = await startServer(t, {
-        access: { identify: () => principal },
-        routes: ({ app: server, closing: { signal }, ...rest }) => {
-          const deps = { ...rest, admin: nothing, dataPlaneOk: () => true, closing: signal };
-          void server.register(createAdminRoutes(deps));
-        },
-      });
+      const app = await serve(t, nothing, { identify: () => principal });
       for (const [method, route] of ROUTES) {
         const answer = await app.inject({ method, url: `/admin/${route}` });
         assert.equal(answer.statusCode, status, route);
@@ -94,6 +104,47 @@ describe('the admin API', () => {
     ]);
     assert.deepEqual(await listed('tenant'), [{ tenant: 'public', refused: 3, excess: 0 }]);
     assert.deepEqual(await listed('client'), [{ client: 'opentsdb 127.0.0.1', refused: 3, excess: 0 }]);
+  });
+
+  it('lists the tables it knows, page by page, and what may be created', async (t) => {
+    const { url } = await startGateway(t, temporaryFolder(t), { SLUICE_POLICY_DENY: 'bad.*' });
+    for (const metric of ['b', 'a', 'c']) await post(`${url}/api/put?sync`, point(metric));
+    const first = (await get(`${url}/admin/tables?limit=2`)).json;
+    const rest = (await get(`${url}/admin/tables?limit=2&cursor=${String(first['next'])}`)).json;
+    const items = [...(first['items'] as Json[]), ...(rest['items'] as Json[])];
+    assert.deepEqual(
+      items.map(({ database, table }) => [database, table]),
+      [
+        ['public', 'a'],
+        ['public', 'b'],
+        ['public', 'c'],
+      ],
+    );
+    assert.deepEqual(items[0]?.['columns'], [
+      { name: 'host', kind: 'tag', type: 'string' },
+      { name: 'value', kind: 'field', type: 'float64' },
+    ]);
+    const { json } = await get(`${url}/admin/policy`);
+    assert.deepEqual([json['autoCreate'], json['deny'], json['maxDatabases']], ['on', ['bad.*'], 64]);
+  });
+
+  it('says why a task was not cancelled', async (t) => {
+    const answers: readonly (readonly [Cancellation, number, string])[] = [
+      ['cancelled', 200, '{"cancelled":true}'],
+      ['none', 200, '{"cancelled":false}'],
+      ['running', 409, 'its statement runs'],
+      ['elsewhere', 409, 'only the leader can: gateway-b'],
+    ];
+    for (const [ended, status, text] of answers) {
+      const admin = {
+        cancel: async () => ended,
+        status: () => ({ leader: 'gateway-b' }),
+      } as unknown as Admin;
+      const app = await serve(t, admin);
+      const answer = await app.inject({ method: 'POST', url: '/admin/cancel?database=d&table=t' });
+      assert.equal(answer.statusCode, status);
+      assert.ok(answer.body.includes(text), answer.body);
+    }
   });
 
   it('describes itself by OpenAPI 3.1, with all its routes', async (t) => {
