@@ -91,7 +91,8 @@ function createOverlay(
       get: (key) => tables.get(key) ?? registry.get(key),
       isAbsent: (key) => registry.isAbsent(key),
       isTrusted: (known) => tables.get(known.key) === known || registry.isTrusted(known),
-      load: (id) => registry.load(id),
+      // In the background: a dry run of many names must not take the places of writes.
+      load: (id) => registry.load(id, true),
     },
     budget: {
       get counted() {
