@@ -77,13 +77,12 @@ export class Budget {
     return this.#tables?.has(database) === true;
   }
 
-  /** Is there room for another database? `planned`: so many are to be counted as under way besides. */
-  databaseRoom(planned = 0): Room {
-    const underWay = this.#databasesUnderWay.size + planned;
-    return roomOf(this.#tables?.size ?? 0, underWay, this.#options.maxDatabases);
+  /** Is there room for another database? */
+  databaseRoom(): Room {
+    return roomOf(this.#tables?.size ?? 0, this.#databasesUnderWay.size, this.#options.maxDatabases);
   }
 
-  /** Is there room for another table? `planned`: as above. */
+  /** Is there room for another table? `planned`: so many are to be counted as under way besides. */
   tableRoom(database: string, planned = 0): Room {
     const underWay = (this.#tablesUnderWay.get(database) ?? 0) + planned;
     return roomOf(this.#tables?.get(database) ?? 0, underWay, this.#options.maxTablesPerDatabase);

@@ -10,6 +10,7 @@ import type { TableGroup } from '../model/point-batch.ts';
 import type { Table } from '../model/series.ts';
 import type { DdlChange } from '../model/sink.ts';
 import { type AdmitDeps, Admitter } from './admit.ts';
+import type { Creation } from './creator.ts';
 import { targetKey } from './keys.ts';
 import type { GuardMetrics, GuardOptions } from './options.ts';
 import { KnownTable } from './registry.ts';
@@ -60,6 +61,8 @@ function createOverlay(
 ): Pick<AdmitDeps, 'registry' | 'budget' | 'creator'> {
   const tables = new Map<string, KnownTable>();
   const databases = new Set<string>();
+  /** By `targetKey`: others join, as they would the real one, or they would come before who asked for it. */
+  const makingDatabase = new Map<string, Creation>();
   const newTables = new Map<string, number>();
   const rooms = new Map<string, { tokens: number; places: number }>();
 
@@ -73,17 +76,20 @@ function createOverlay(
     return true;
   }
 
-  function make(request: DdlRequest, exists: boolean): void {
+  function make(request: DdlRequest, exists: boolean): Creation {
     const { database, table } = request;
+    const key = targetKey(request);
     seen.change(changeOf(request, exists));
     if (table === undefined) {
-      databases.add(database);
-      return;
+      const made = Promise.resolve().then(() => void databases.add(database));
+      const creation = { startedMs: clock.now(), verdict: made };
+      makingDatabase.set(key, creation);
+      return creation;
     }
-    const key = targetKey(request);
     const columns = [...(registry.get(key)?.columns.values() ?? []), ...request.columns];
     tables.set(key, new KnownTable({ database, table }, { columns }));
     if (!exists) newTables.set(database, (newTables.get(database) ?? 0) + 1);
+    return { startedMs: clock.now(), verdict: Promise.resolve(undefined) };
   }
 
   return {
@@ -91,7 +97,8 @@ function createOverlay(
       get: (key) => tables.get(key) ?? registry.get(key),
       isAbsent: (key) => registry.isAbsent(key),
       isTrusted: (known) => tables.get(known.key) === known || registry.isTrusted(known),
-      load: (id) => registry.load(id),
+      // In the background: a dry run of many names must not take the places of writes.
+      load: (id) => registry.load(id, true),
     },
     budget: {
       get counted() {
@@ -99,17 +106,14 @@ function createOverlay(
       },
       count: () => budget.count(),
       hasDatabase: (database) => databases.has(database) || budget.hasDatabase(database),
-      databaseRoom: () => budget.databaseRoom(databases.size),
+      // All rows of a request are of one database, so a second one is never asked about.
+      databaseRoom: () => budget.databaseRoom(),
       tableRoom: (database) => budget.tableRoom(database, newTables.get(database)),
     },
     creator: {
       has: (key) => creator.has(key),
-      join: () => undefined,
-      start(request, exists) {
-        if (!take(request)) return throttled(defer, RETRY_MS);
-        make(request, exists);
-        return { startedMs: clock.now(), verdict: Promise.resolve(undefined) };
-      },
+      join: (key) => makingDatabase.get(key),
+      start: (request, exists) => (take(request) ? make(request, exists) : throttled(defer, RETRY_MS)),
     },
   };
 }
